@@ -1,0 +1,52 @@
+"""The C extension alone: all metadata is in setup.cfg.
+
+``IX_DEV=1`` builds with warnings as errors and assertions on. ``IX_SANITIZE=address`` (with UBSan)
+and ``IX_SANITIZE=thread`` build an instrumented extension; `make help` says how to run one.
+"""
+
+import os
+import sys
+import sysconfig
+from glob import glob
+
+from setuptools import Extension, setup
+
+SANITIZERS = {"address": "address,undefined", "thread": "thread"}
+
+
+def sources() -> list[str]:
+    """Every file of the core but the park_*.c of other platforms."""
+    park = "_native/park_linux.c" if sys.platform == "linux" else "_native/park_posix.c"
+    return [
+        path for path in sorted(glob("_native/*.c")) if "/park_" not in path or path == park
+    ]
+
+
+def development_flags() -> list[str]:
+    # Python's own headers are exempt from the warnings: -isystem takes them off the -I list.
+    headers = sysconfig.get_path("include")
+    return ["-Wall", "-Wextra", "-Wconversion", "-Werror", "-UNDEBUG", "-g", "-isystem", headers]
+
+
+def sanitizer_flags(kind: str) -> list[str]:
+    if kind not in SANITIZERS:
+        raise SystemExit(f"IX_SANITIZE is {kind!r}: it must be one of {', '.join(SANITIZERS)}")
+    return [f"-fsanitize={SANITIZERS[kind]}", "-fno-omit-frame-pointer", "-g", "-O1", "-UNDEBUG"]
+
+
+def extension() -> Extension:
+    sanitize = os.environ.get("IX_SANITIZE", "")
+    extra = sanitizer_flags(sanitize) if sanitize else []
+    development = development_flags() if os.environ.get("IX_DEV") == "1" else []
+    return Extension(
+        "interp_executor._native",
+        sources=sources(),
+        depends=["setup.py", *glob("_native/*.h")],
+        include_dirs=["_native"],
+        extra_compile_args=["-std=c11", *development, *extra],
+        extra_link_args=extra,
+    )
+
+
+# Elsewhere there is nothing to build, and the import says why in one plain sentence.
+setup(ext_modules=[extension()] if sys.implementation.name == "cpython" else [])
