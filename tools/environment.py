@@ -31,6 +31,7 @@ UNREACHABLE = (
     "ConnectTimeoutError",
     "ReadTimeoutError",
     "ProxyError",
+    "SSLError",
     "Failed to establish",
     "name resolution",
     "NameResolutionError",
@@ -151,9 +152,9 @@ def extension_file() -> Path:
 def check_compiler() -> None:
     """Compile and link a small C11 program with the compiler that setuptools will use."""
     command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    cure = "install one, with 'apt-get install gcc libc6-dev' on Debian and Ubuntu"
+    cure = "install one, with 'apt-get install gcc libc6-dev' on Debian and Ubuntu, or name one with CC="
     if shutil.which(command[0]) is None:
-        fail(f"the C compiler {command[0]!r} was not found: {cure}, or name one with CC=.")
+        fail(f"the C compiler {command[0]!r} was not found: {cure}.")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
         source.write_text(C_PROGRAM)
@@ -163,7 +164,7 @@ def check_compiler() -> None:
             check=False,
         )
     if tried.returncode:
-        fail(f"the C compiler {command[0]!r} cannot build a C11 program: {cure}, with its headers.")
+        fail(f"the C compiler {command[0]!r} cannot build a C11 program: {cure}.")
 
 
 def install_packages(environment: Environment, extras: Sequence[str]) -> None:
