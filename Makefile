@@ -6,7 +6,7 @@ ARGS ?=
 
 setup = PYTHON="$(PYTHON)" VENV="$(VENV)" tools/setup
 python = $(VENV)/bin/python
-c_files = $(wildcard _native/*.[ch] tests/core/*.[ch])
+c_files = $(wildcard _native/*.[ch] tests/core/*.[ch] bench/*.[ch])
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test stress bench lint format types core-sanitizers asan dist clean

@@ -152,7 +152,7 @@ def extension_file() -> Path:
 def check_compiler() -> None:
     """Compile and link a small C11 program with the compiler that setuptools will use."""
     command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    cure = "install one, with 'apt-get install gcc libc6-dev' on Debian and Ubuntu, or name one with CC="
+    cure = "install one ('apt-get install gcc libc6-dev' on Debian and Ubuntu) or name one with CC="
     if shutil.which(command[0]) is None:
         fail(f"the C compiler {command[0]!r} was not found: {cure}.")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,114 @@
+"""What the sdist and the wheel hold, and that the one can be built from the other and used.
+
+The build backend is called as pip calls it, in a process and a folder of its own: this needs no
+network, and leaves nothing in the tree.
+"""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = "import sys, setuptools.build_meta as b; print(getattr(b, sys.argv[1])(sys.argv[2]))"
+USE = """
+import interp_executor
+with interp_executor.InterpreterPoolExecutor(1) as executor:
+    print(interp_executor.__file__)
+    print(executor.submit(pow, 2, 10).result())
+"""
+LITTER = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.png")
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """Run a Python command; its output, or a failure that shows what it said."""
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=cwd,
+        env=environment or None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(what: str, source: Path, out: Path) -> Path:
+    # Unoptimised: it is compiled to be looked at, once.
+    name = run("-c", BUILD, what, out, cwd=source, CFLAGS="-O0", PATH="/usr/bin:/bin")
+    return out / name.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = tmp_path_factory.mktemp("tree") / "project"
+    shutil.copytree(ROOT, tree, ignore=LITTER)
+    return build("build_sdist", tree, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(unpacked, filter="data")
+    (source,) = unpacked.iterdir()
+    return build("build_wheel", source, tmp_path_factory.mktemp("wheel"))
+
+
+def names_in_tree(folder: str, *suffixes: str) -> set[str]:
+    found = (path for path in (ROOT / folder).rglob("*") if path.suffix in suffixes)
+    return {path.relative_to(ROOT).as_posix() for path in found}
+
+
+def names_in_wheel(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def test_the_sdist_holds_all_sources_tests_and_benchmarks(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        held = {str(PurePosixPath(*PurePosixPath(name).parts[1:])) for name in archive.getnames()}
+    wanted = names_in_tree("_native", ".c", ".h") | names_in_tree("interp_executor", ".py", ".pyi")
+    wanted |= names_in_tree("tests", ".py") | names_in_tree("bench", ".py", ".c")
+    wanted |= {"LICENSE", "Makefile", "pyproject.toml", "setup.cfg", "setup.py", "tools/setup"}
+    wanted |= {path.name for path in ROOT.glob("*.md")}
+    assert wanted - held == set()
+    assert not [name for name in held if name.endswith((".so", ".pyc", ".o"))]
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    held = names_in_wheel(wheel)
+    strangers = {name for name in held if not name.startswith("interp_executor")}
+    assert strangers == set()
+    assert not [name for name in held if name.endswith((".c", ".h", ".pyc", ".o"))]
+
+
+def test_the_wheel_holds_every_module_the_types_and_the_extension(wheel: Path) -> None:
+    held = names_in_wheel(wheel)
+    wanted = names_in_tree("interp_executor", ".py", ".pyi") | {"interp_executor/py.typed"}
+    assert wanted - held == set()
+    assert len([name for name in held if name.startswith("interp_executor/_native.cpython")]) == 1
+
+
+def test_the_wheel_names_its_python_and_its_dependency(wheel: Path) -> None:
+    (metadata,) = (name for name in names_in_wheel(wheel) if name.endswith("/METADATA"))
+    with zipfile.ZipFile(wheel) as archive:
+        lines = archive.read(metadata).decode().splitlines()
+    assert "Name: interp-executor" in lines
+    assert "Requires-Python: >=3.13" in lines
+    required = [line for line in lines if line.startswith("Requires-Dist:")]
+    assert [line for line in required if "extra ==" not in line] == [
+        "Requires-Dist: cloudpickle>=3.1"
+    ]
+
+
+def test_an_executor_works_from_the_unpacked_wheel(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    shown = run("-c", USE, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
+    assert shown.splitlines() == [str(tmp_path / "site/interp_executor/__init__.py"), "1024"]
