@@ -17,9 +17,7 @@ SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 def sources() -> list[str]:
     """Every file of the core but the park_*.c of other platforms."""
     park = "_native/park_linux.c" if sys.platform == "linux" else "_native/park_posix.c"
-    return [
-        path for path in sorted(glob("_native/*.c")) if "/park_" not in path or path == park
-    ]
+    return [path for path in sorted(glob("_native/*.c")) if "/park_" not in path or path == park]
 
 
 def development_flags() -> list[str]:
