@@ -1,0 +1,120 @@
+"""Run the table of figures: ``python -m bench``."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import plot, report
+from bench.rows import ROWS, Row, find
+from bench.run_row import run_elsewhere
+
+RESULTS = Path(__file__).with_name("results")
+ROUNDS, SECONDS = 7, 0.7
+QUICK_ROUNDS, QUICK_SECONDS = 5, 0.1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    made = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure our executor beside the standard library's, in "
+        "alternating rounds, and print each floor with the measured ratio, its "
+        "90 %% bounds, and whether it is reached.",
+    )
+    made.add_argument("--list", action="store_true", help="name the rows and stop")
+    made.add_argument(
+        "--only",
+        action="append",
+        metavar="ROW",
+        help="run this row, or the rows whose names begin so (may be repeated)",
+    )
+    made.add_argument("--quick", action="store_true", help="short rounds, rough bounds")
+    made.add_argument("--rounds", type=int, help=f"rounds per row (default {ROUNDS})")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write everything here")
+    made.add_argument(
+        "--plot",
+        type=Path,
+        metavar="STEM",
+        help="draw STEM.svg and STEM.png (a full run draws bench/results/ itself)",
+    )
+    return made
+
+
+def chosen(names: list[str] | None) -> list[Row]:
+    """Return the rows asked for; LookupError where there is none such."""
+    if not names:
+        return list(ROWS)
+    rows = []
+    for name in names:
+        matching = [row for row in ROWS if row.name == name]
+        matching = matching or [row for row in ROWS if row.name.startswith(name)]
+        rows += matching or [find(name)]
+    return rows
+
+
+def run(rows: list[Row], rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """Run the rows one after the other, printing each as it is done."""
+    print(report.heading(), flush=True)
+    results = []
+    for row in rows:
+        result = run_elsewhere(row, rounds=rounds, seconds=seconds)
+        results.append(result)
+        for line in report.row_lines(result):
+            print(line)
+        sys.stdout.flush()
+    return results
+
+
+def save(
+    options: argparse.Namespace, results: list[dict[str, Any]], settings: dict[str, Any]
+) -> None:
+    """Write the JSON and the picture where asked; a full run keeps both."""
+    full = not options.only and not options.quick
+    stem = RESULTS / "bench-{}.{}".format(*sys.version_info)
+    data = options.json or (stem.with_name(f"{stem.name}.json") if full else None)
+    picture = options.plot or (stem if full else None)
+    if data is not None:
+        data.parent.mkdir(parents=True, exist_ok=True)
+        data.write_text(json.dumps(report.as_json(results, settings), indent=1) + "\n")
+        print(f"figures: {data}")
+    if picture is not None:
+        _draw(results, picture)
+
+
+def _draw(results: list[dict[str, Any]], stem: Path) -> None:
+    reason = plot.missing()
+    if reason is not None:
+        print(f"no picture: {reason}")
+        return
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    for path in plot.draw(results, stem):
+        print(f"picture: {path}")
+
+
+def main() -> int:
+    """Do what the command line says; 1 where a row could not run."""
+    command = parser()
+    options = command.parse_args()
+    try:
+        rows = chosen(options.only)
+    except LookupError as error:
+        command.error(str(error.args[0]))
+    if options.list:
+        for row in rows:
+            print(f"{row.name:24} {row.title}")
+        return 0
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    seconds = QUICK_SECONDS if options.quick else SECONDS
+    started = time.perf_counter()
+    results = run(rows, rounds, seconds)
+    took = time.perf_counter() - started
+    print(f"\n{report.summary(results)}; {took:.0f} s")
+    save(options, results, {"rounds": rounds, "seconds": seconds, "took": took})
+    return 1 if report.failed(results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
