@@ -71,7 +71,7 @@ def run(rows: list[Row], rounds: int, seconds: float) -> list[dict[str, Any]]:
 def save(
     options: argparse.Namespace, results: list[dict[str, Any]], settings: dict[str, Any]
 ) -> None:
-    """Write the JSON and the picture where asked; a full run keeps both."""
+    """Write the JSON and the picture where asked; a full run keeps them, and the table."""
     full = not options.only and not options.quick
     stem = RESULTS / "bench-{}.{}".format(*sys.version_info)
     data = options.json or (stem.with_name(f"{stem.name}.json") if full else None)
@@ -80,6 +80,11 @@ def save(
         data.parent.mkdir(parents=True, exist_ok=True)
         data.write_text(json.dumps(report.as_json(results, settings), indent=1) + "\n")
         print(f"figures: {data}")
+    if full:
+        table = stem.with_name(f"{stem.name}.md")
+        table.parent.mkdir(parents=True, exist_ok=True)
+        table.write_text(report.markdown(results))
+        print(f"table: {table}")
     if picture is not None:
         _draw(results, picture)
 

@@ -1,25 +1,29 @@
 """The picture: how many times better than each peer, with the floors.
 
-One line per cell that is a ratio. A dot is the measured advantage (peer's cost
-over ours, so right of 1 is better), its whiskers the 90 % bounds, and the open
-mark the floor that has to be reached.
+One line per kind of work, one dot per peer. A dot is the measured advantage (the
+peer's cost over ours, so right of 1 is better), its whiskers are the 90 % bounds,
+and the bar of its colour is the floor that has to be reached.
 """
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import executors
 from bench.report import against, cells, machine
-from bench.rows import Row, find
+from bench.rows import find
 from bench.stats import Cell, Kind, Verdict
 
 COLOURS = {
-    "thread": "#2a6fb0",
-    "interp": "#c8611b",
-    "process": "#3d8c40",
+    "ThreadPool": "#2a6fb0",
+    "stdlib InterpreterPool": "#c8611b",
+    "ProcessPool": "#3d8c40",
+    "independent processes": "#6b6b6b",
+    "itself": "#8a4fa3",
 }
-OTHER = "#6b6b6b"
+INDEPENDENT = ("independent", "list")
 
 
 def missing() -> str | None:
@@ -38,15 +42,34 @@ def advantage(cell: Cell) -> tuple[float, float, float, float] | None:
     return None
 
 
-def _ratios(
-    results: list[dict[str, Any]],
-) -> Iterator[tuple[Row, Cell, tuple[float, float, float, float]]]:
+@dataclass(frozen=True)
+class Dot:
+    """One ratio: its line, its peer, and the advantage over it."""
+
+    line: str
+    peer: str
+    values: tuple[float, float, float, float]
+    reached: bool
+
+
+def kind_of_peer(name: str) -> str:
+    """Return the legend's name for a peer."""
+    if name in INDEPENDENT:
+        return "independent processes"
+    title = executors.TITLES.get(name.partition("/")[0], "itself")
+    return "ProcessPool" if title == "loky" else title
+
+
+def _dots(results: list[dict[str, Any]]) -> Iterator[Dot]:
     for result in results:
         row = find(result["name"])
         for cell in cells(result):
             values = advantage(cell)
+            way = against(cell.bound, "", row).removesuffix(" /")
+            line = f"{row.title}: {way}" if way else row.title
             if values is not None:
-                yield row, cell, values
+                reached = cell.verdict is Verdict.REACHED
+                yield Dot(line, kind_of_peer(cell.peer), values, reached)
 
 
 def draw(results: list[dict[str, Any]], stem: Path) -> list[Path]:
@@ -57,12 +80,14 @@ def draw(results: list[dict[str, Any]], stem: Path) -> list[Path]:
     mpl.rcParams["svg.hashsalt"] = "bench"
     from matplotlib import pyplot as plt
 
-    found = list(_ratios(results))
-    if not found:
+    dots = list(_dots(results))
+    if not dots:
         return []
-    figure, axes = plt.subplots(figsize=(11, 1.6 + 0.27 * len(found)))
-    _dots(axes, found)
-    _decorate(axes, found)
+    lines = list(dict.fromkeys(dot.line for dot in dots))
+    figure, axes = plt.subplots(figsize=(10.5, 1.7 + 0.26 * len(lines)))
+    for dot in dots:
+        _draw_dot(axes, dot, lines.index(dot.line))
+    _decorate(axes, lines, {dot.peer for dot in dots})
     figure.tight_layout()
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png")]
     figure.savefig(paths[0], metadata={"Date": None})
@@ -71,37 +96,29 @@ def draw(results: list[dict[str, Any]], stem: Path) -> list[Path]:
     return paths
 
 
-def _dots(axes: Any, found: list[Any]) -> None:
-    for place, (_, cell, (figure, low, high, floor)) in enumerate(found):
-        colour = COLOURS.get(cell.peer.partition("/")[0], OTHER)
-        axes.plot([low, high], [place, place], color=colour, linewidth=2)
-        filled = cell.verdict is Verdict.REACHED
-        axes.plot(
-            figure,
-            place,
-            marker="o" if filled else "X",
-            color=colour,
-            markersize=7,
-        )
-        axes.plot(floor, place, marker="|", color="black", markersize=13)
+def _draw_dot(axes: Any, dot: Dot, place: int) -> None:
+    colour = COLOURS[dot.peer]
+    figure, low, high, floor = dot.values
+    axes.plot([low, high], [place, place], color=colour, linewidth=2)
+    axes.plot(figure, place, marker="o" if dot.reached else "X", color=colour, markersize=7)
+    axes.plot(floor, place, marker="|", color=colour, markersize=12, markeredgewidth=2)
 
 
-def _decorate(axes: Any, found: list[Any]) -> None:
-    labels = []
-    previous = ""
-    for row, cell, _ in found:
-        peer = against(cell.bound, cell.peer, row)
-        labels.append(f"{row.title if row.title != previous else ''}   {peer}")
-        previous = row.title
-    axes.set_yticks(range(len(found)), labels, fontsize=8)
-    axes.invert_yaxis()
+def _decorate(axes: Any, lines: list[str], peers: set[str]) -> None:
+    axes.set_yticks(range(len(lines)), lines, fontsize=8)
+    axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} x")
     axes.axvline(1, color="#999999", linewidth=1)
-    axes.grid(axis="x", color="#e5e5e5", linewidth=0.7)
+    axes.grid(axis="both", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
+    for peer, colour in COLOURS.items():
+        if peer in peers:
+            axes.plot([], [], "o", color=colour, label=f"vs {peer}")
+    axes.legend(fontsize=8, loc="best")
     here = machine()
     axes.set_title(
-        f"times better than the peer: CPython {here['python']}, {here['cores']} cores\n"
-        "dot: measured (x: floor not reached), line: 90 % bounds, bar: floor",
+        f"how many times better than the peer: CPython {here['python']}, {here['cores']} cores\n"
+        "dot: measured (X: floor not reached), line: 90 % bounds, bar: floor",
         fontsize=10,
     )

@@ -101,7 +101,7 @@ def _lines(cell: Cell, row: Row) -> list[str]:
 
 
 HEADINGS = ["work", "against", "floor", "measured", "90 % bounds", ""]
-WIDTHS = (50, 32, 12, 10, 20, 14)
+WIDTHS = (50, 36, 9, 10, 22, 14)
 
 
 def _columns(texts: list[str]) -> str:
@@ -134,6 +134,19 @@ def row_lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"    {PEERS.get(name, name)} is not in it: {why}"
     if result.get("error"):
         yield f"    FAILED: {result['error']}"
+
+
+def markdown(results: list[dict[str, Any]]) -> str:
+    """Return the table for a README."""
+    headings = [text or "verdict" for text in HEADINGS]
+    lines = [headings, ["---"] * len(headings)]
+    for result in results:
+        row = find(result["name"])
+        title = row.title
+        for cell in cells(result):
+            lines.append([title, *_lines(cell, row)])
+            title = ""
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def summary(results: list[dict[str, Any]]) -> str:
