@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m bench",
         description="Measure our executor beside the standard library's, in "
         "alternating rounds, and print each floor with the measured ratio, its "
-        "90 %% bounds, and whether it is reached.",
+        "90 % bounds, and whether it is reached.",
     )
     made.add_argument("--list", action="store_true", help="name the rows and stop")
     made.add_argument(

@@ -163,8 +163,14 @@ def summary(results: list[dict[str, Any]]) -> str:
 
 
 def failed(results: list[dict[str, Any]]) -> bool:
-    """Whether a row that should run here did not."""
-    return any(result.get("error") and find(result["name"]).missing() is None for result in results)
+    """Whether a row, or our executor in it, did not run where it should."""
+    for result in results:
+        row = find(result["name"])
+        subjects = {bound.subject for bound in row.bounds}
+        broken = result.get("error") or subjects & set(result["absent"])
+        if broken and row.missing() is None:
+            return True
+    return False
 
 
 def machine() -> dict[str, Any]:

@@ -232,6 +232,14 @@ def test_the_summary_counts_what_was_not_measured():
     assert report.summary([result]) == "0 of 1 cells reached, 0 missed, 1 not measured"
 
 
+def test_a_run_without_our_executor_is_a_failed_run():
+    result = result_of("deep-1", {"ours": [1.0], "thread": [2.0]})
+    assert not report.failed([result])
+    assert not report.failed([{**result, "absent": {"interp": "from 3.14 on"}}])
+    assert report.failed([{**result, "absent": {"ours": "not built"}}])
+    assert report.failed([{**result, "error": "crashed"}])
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(3.4e-9, "3.4 ns"), (6.54e-6, "6.54 us"), (0.0125, "12.5 ms"), (2.0, "2 s")],
