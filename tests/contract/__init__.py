@@ -1,0 +1,1 @@
+"""One suite over every executor: what they share, and what is expected to differ."""

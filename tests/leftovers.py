@@ -1,0 +1,64 @@
+"""What a test may leave behind: nothing. Compares threads, futures and processes with before."""
+
+import gc
+import multiprocessing
+import re
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+PATIENCE = 10.0
+
+KNOWN_THREADS = re.compile(r"interp_executor\b.*|InterpreterPool-idle.*")
+"""Threads of the hive that outlive executors by design: its notifier and its idle workers."""
+
+
+class Snapshot:
+    """The threads, child processes and futures that exist at one moment."""
+
+    def __init__(self) -> None:
+        self.threads = set(threading.enumerate())
+        self.children = set(multiprocessing.active_children())
+        self.futures = {id(future) for future in _futures()}
+
+    def left(self, *, failed: bool) -> list[str]:
+        """Say what has come since and has not gone; a failed test's traceback keeps futures."""
+        left = [f"thread {thread.name}" for thread in self._threads_left()]
+        left += [f"process {child.name}" for child in self._children_left()]
+        if not failed:
+            left += [f"future {text}" for text in self._futures_left()]
+        return left
+
+    def _threads_left(self) -> list[threading.Thread]:
+        deadline = time.monotonic() + PATIENCE
+        left = []
+        for thread in set(threading.enumerate()) - self.threads:
+            if KNOWN_THREADS.fullmatch(thread.name) or thread is threading.current_thread():
+                continue
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                left.append(thread)
+        return left
+
+    def _children_left(self) -> list[Any]:
+        deadline = time.monotonic() + PATIENCE
+        left = []
+        for child in set(multiprocessing.active_children()) - self.children:
+            child.join(max(0.0, deadline - time.monotonic()))
+            if child.is_alive():
+                left.append(child)
+        return left
+
+    def _futures_left(self) -> list[str]:
+        if not self._new_futures():
+            return []
+        gc.collect()
+        return [repr(future) for future in self._new_futures()]
+
+    def _new_futures(self) -> list[Future[Any]]:
+        return [future for future in _futures() if id(future) not in self.futures]
+
+
+def _futures() -> list[Future[Any]]:
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), Future)]
