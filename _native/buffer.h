@@ -1,0 +1,58 @@
+/* A growing byte buffer that starts in memory its caller provides (the stack, mostly), so that small
+ * payloads cost no allocation. Raw memory: it may be freed by any thread, under any GIL or none. */
+#ifndef IX_BUFFER_H
+#define IX_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ix_buffer {
+    char *data;
+    size_t length;
+    size_t capacity;
+    char *borrowed; /* the caller's memory; data points there until it grows out of it */
+};
+
+static inline void
+ix_buffer_init(struct ix_buffer *buffer, char *memory, size_t capacity)
+{
+    buffer->data = buffer->borrowed = memory;
+    buffer->length = 0;
+    buffer->capacity = capacity;
+}
+
+static inline void
+ix_buffer_fini(struct ix_buffer *buffer)
+{
+    if (buffer->data != buffer->borrowed)
+        free(buffer->data);
+    buffer->data = buffer->borrowed = NULL;
+}
+
+/* Makes room for `extra` more bytes. Returns false when memory is exhausted. */
+bool ix_buffer_grow(struct ix_buffer *buffer, size_t extra);
+
+static inline bool
+ix_buffer_reserve(struct ix_buffer *buffer, size_t extra)
+{
+    return buffer->capacity - buffer->length >= extra || ix_buffer_grow(buffer, extra);
+}
+
+static inline bool
+ix_buffer_write(struct ix_buffer *buffer, const void *bytes, size_t n)
+{
+    if (!ix_buffer_reserve(buffer, n))
+        return false;
+    memcpy(buffer->data + buffer->length, bytes, n);
+    buffer->length += n;
+    return true;
+}
+
+/* Gives the contents away as a heap block that the caller frees, or NULL without memory.
+ * The buffer is empty afterwards and owns nothing. */
+char *ix_buffer_steal(struct ix_buffer *buffer);
+
+#endif

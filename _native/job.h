@@ -1,0 +1,108 @@
+/* A map job: one entry of the queue for any number of items.
+ *
+ * The owner encodes items and seals them into segments, which never change afterwards. Workers claim
+ * ranges of a segment, first come, and publish the encoded outcomes as ranges; the owner reads them in
+ * order. A claim is sized by the measured time of an item: one item at first, then enough for about
+ * a millisecond, fewer towards the end, so that long items balance and short ones are batched.
+ *
+ *                    seal                 claim                    publish
+ *   owner: items ----------> segments -----------> worker: a range ----------> ranges -> owner
+ *
+ * `ranges[i]` of a segment is set once, by the worker that claimed item i, when the range that starts
+ * there is complete, with release; the owner reads it with acquire. Nothing of a segment is touched by a
+ * worker after it has published the last range of its claim, so the owner frees a segment once it
+ * has read its last item.
+ */
+#ifndef IX_JOB_H
+#define IX_JOB_H
+
+#include "task.h"
+
+#include <pthread.h>
+
+/* The encoded outcomes of `count` consecutive items. */
+struct ix_range {
+    uint32_t count;
+    size_t length;
+    char *data;
+};
+
+struct ix_segment {
+    struct ix_segment *next; /* protected by the job's lock */
+    size_t first;            /* the number of its first item */
+    uint32_t count;
+    size_t length;
+    char *data;
+    uint32_t *offsets; /* of each item in data */
+    _Atomic(struct ix_range *) ranges[];
+};
+
+enum ix_job_end { IX_JOB_GOES_ON, IX_JOB_CANCELLED, IX_JOB_BROKEN };
+
+struct ix_job {
+    struct ix_entry entry;
+    _Atomic uint32_t refs;
+    struct ix_callable *callable; /* one reference */
+    uint32_t arity;               /* values per item */
+    uint32_t chunksize;           /* 0: by measured time */
+    pthread_mutex_t lock;
+    /* protected by lock: */
+    struct ix_segment *oldest, *newest;
+    struct ix_segment *cursor; /* the next unclaimed item's, or NULL */
+    uint32_t cursor_index;
+    size_t sealed, claimed; /* items */
+    bool queued;            /* in the queue, or with a worker that will put it back */
+    bool complete;          /* no more items will come */
+    enum ix_job_end end;    /* why items from `claimed` on will never run */
+    int64_t item_ns;        /* moving average; 0: not measured yet */
+    /* atomic: */
+    _Atomic size_t unclaimed; /* mirrors sealed - claimed */
+    _Atomic uint32_t version; /* counts publications; the reader sleeps on it */
+    _Atomic uint32_t sleeping;
+    _Atomic uint32_t signal; /* changes when claims under way should publish what they have, or stop */
+};
+
+#define IX_JOB_STOP 0x80000000u /* set in signal: nobody will read what is still to come */
+
+struct ix_claim {
+    struct ix_segment *segment;
+    uint32_t index, count;
+};
+
+/* Returns: one reference, or NULL without memory. Takes its own reference to the callable. */
+struct ix_job *ix_job_new(struct ix_callable *callable, uint32_t arity, uint32_t chunksize);
+void ix_job_acquire(struct ix_job *job);
+void ix_job_release(struct ix_job *job); /* NULL is fine. Context: any */
+
+/* Appends a segment; steals data and offsets unless it fails for memory (-1). Returns 1 if the job must
+ * be put into the queue (with a reference of its own), 0 if it is there. Context: the owner. */
+int ix_job_seal(struct ix_job *job, char *data, size_t length, uint32_t *offsets, uint32_t count);
+/* No more items will come. Context: the owner. */
+void ix_job_complete(struct ix_job *job);
+
+/* Claims the next items; false if there are none. `more`: put the job back into the queue.
+ * Context: a worker. `workers`: how many share the rest. */
+bool ix_job_claim(struct ix_job *job, unsigned workers, struct ix_claim *claim, bool *more);
+/* Tells how long `count` items took. Context: a worker. */
+void ix_job_measure(struct ix_job *job, uint32_t count, int64_t elapsed_ns);
+/* Publishes the outcomes of `count` items from segment's `index` on; copies nothing, steals `data`.
+ * Returns false without memory (then the job is ended as broken). Context: a worker. */
+bool ix_job_publish(struct ix_job *job, struct ix_segment *segment, uint32_t index, uint32_t count,
+                    struct ix_buffer *outcomes);
+
+/* Nothing that is unclaimed will run. Context: any. Idempotent; the first reason stands. */
+void ix_job_end(struct ix_job *job, enum ix_job_end end);
+/* As above, and claims under way stop after their present item. Context: the owner. */
+void ix_job_abandon(struct ix_job *job);
+
+/* The range that starts at `position` (borrowed; valid until the segment is dropped), or NULL: then *end
+ * says whether it will ever come, and `version` is what to wait on. Context: the owner. */
+struct ix_range *ix_job_range(struct ix_job *job, size_t position, uint32_t *version,
+                              enum ix_job_end *end);
+/* Frees the segments that end at or before `position`. Context: the owner. */
+void ix_job_drop_before(struct ix_job *job, size_t position);
+/* Sleeps until the version changes; asks claims under way for what they have when it takes long.
+ * Context: no GIL held. Returns as ix_park_wait. */
+enum ix_park ix_job_wait(struct ix_job *job, uint32_t version, int64_t timeout_ns);
+
+#endif

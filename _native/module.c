@@ -1,0 +1,172 @@
+/* interp_executor._native: multi-phase initialisation, one state per interpreter. */
+#include "state.h"
+
+PyDoc_STRVAR(configure_doc, "configure(helpers)\n--\n\n"
+"Set up the owner's side: helpers is a namespace with what the C core calls in Python. The\n"
+"first call counts; an interpreter that only works for another never makes it.");
+
+struct binding {
+    const char *name;
+    size_t offset;
+};
+
+#define BIND(name) {#name, offsetof(struct ix_module, name)}
+
+static const struct binding bindings[] = {
+    BIND(encode_callable), BIND(decode_exception), BIND(broken_error),    BIND(failed_error),
+    BIND(undecodable_error), BIND(log_callback),   BIND(new_condition),   BIND(transfer_error),
+    BIND(cancelled_error), BIND(invalid_state_error),
+};
+
+static PyObject **
+field(struct ix_module *state, size_t i)
+{
+    return (PyObject **)((char *)state + bindings[i].offset);
+}
+
+static int
+bind_all(struct ix_module *state, PyObject *helpers)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(bindings); i++) {
+        *field(state, i) = PyObject_GetAttrString(helpers, bindings[i].name);
+        if (*field(state, i) == NULL)
+            return -1;
+    }
+    return ix_codec_init(&state->codec, helpers);
+}
+
+static PyObject *
+configure(PyObject *module, PyObject *helpers)
+{
+    struct ix_module *state = PyModule_GetState(module);
+    if (state->future_type == NULL) {
+        PyObject *base = PyObject_GetAttrString(helpers, "future_base");
+        if (base == NULL || bind_all(state, helpers) < 0) {
+            Py_XDECREF(base);
+            return NULL;
+        }
+        state->future_type = ix_future_type_new(module, base);
+        Py_DECREF(base);
+        if (state->future_type == NULL || PyModule_AddType(module, state->future_type) < 0)
+            return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(set_main_by_value_doc, "set_main_by_value(flag)\n--\n\n"
+"Whether pickles that refer to __main__ go to the fallback: no worker can import it.");
+
+static PyObject *
+set_main_by_value(PyObject *module, PyObject *flag)
+{
+    struct ix_module *state = PyModule_GetState(module);
+    int truth = PyObject_IsTrue(flag);
+    if (truth < 0)
+        return NULL;
+    state->codec.main_by_value = truth;
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(is_main_interpreter_doc, "is_main_interpreter()\n--\n\n"
+"Whether the caller runs in the process's main interpreter.");
+
+static PyObject *
+is_main_interpreter(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(PyInterpreterState_Get() == PyInterpreterState_Main());
+}
+
+static PyMethodDef module_methods[] = {
+    {"is_main_interpreter", is_main_interpreter, METH_NOARGS, is_main_interpreter_doc},
+    {"configure", configure, METH_O, configure_doc},
+    {"set_main_by_value", set_main_by_value, METH_O, set_main_by_value_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+{
+    *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *type == NULL ? -1 : PyModule_AddType(module, *type);
+}
+
+static int
+module_exec(PyObject *module)
+{
+    struct ix_module *state = PyModule_GetState(module);
+    state->callables = PyDict_New();
+    if (state->callables == NULL || add_type(module, &ix_callable_spec, &state->callable_type) < 0
+        || add_type(module, &ix_outbox_spec, &state->outbox_type) < 0
+        || add_type(module, &ix_pool_spec, &state->pool_type) < 0
+        || add_type(module, &ix_executor_spec, &state->executor_type) < 0
+        || add_type(module, &ix_map_spec, &state->map_type) < 0
+        || add_type(module, &ix_worker_spec, &state->worker_type) < 0)
+        return -1;
+    return 0;
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct ix_module *state = PyModule_GetState(module);
+    Py_VISIT(state->callable_type);
+    Py_VISIT(state->outbox_type);
+    Py_VISIT(state->pool_type);
+    Py_VISIT(state->executor_type);
+    Py_VISIT(state->map_type);
+    Py_VISIT(state->worker_type);
+    Py_VISIT(state->future_type);
+    Py_VISIT(state->callables);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(bindings); i++)
+        Py_VISIT(*field(state, i));
+    return ix_codec_traverse(&state->codec, visit, arg);
+}
+
+static int
+module_clear(PyObject *module)
+{
+    struct ix_module *state = PyModule_GetState(module);
+    Py_CLEAR(state->callable_type);
+    Py_CLEAR(state->outbox_type);
+    Py_CLEAR(state->pool_type);
+    Py_CLEAR(state->executor_type);
+    Py_CLEAR(state->map_type);
+    Py_CLEAR(state->worker_type);
+    Py_CLEAR(state->future_type);
+    Py_CLEAR(state->callables);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(bindings); i++)
+        Py_CLEAR(*field(state, i));
+    ix_codec_clear(&state->codec);
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    module_clear(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    {Py_mod_gil, Py_MOD_GIL_USED},
+    {0, NULL},
+};
+
+PyModuleDef ix_module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "interp_executor._native",
+    .m_doc = "The C core of interp_executor: queue, tasks, futures and interpreters.",
+    .m_size = sizeof(struct ix_module),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC
+PyInit__native(void)
+{
+    return PyModuleDef_Init(&ix_module_def);
+}

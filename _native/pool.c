@@ -1,0 +1,293 @@
+/* Pool and Outbox: the Python faces of a queue and of an outbox. */
+#include "state.h"
+
+int
+ix_timeout_ns(PyObject *timeout, int64_t *ns)
+{
+    *ns = -1;
+    if (timeout == Py_None)
+        return 0;
+    double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred())
+        return -1;
+    if (seconds < 0)
+        seconds = 0;
+    if (seconds < 9e9) /* longer than 285 years is for ever */
+        *ns = (int64_t)(seconds * 1e9);
+    return 0;
+}
+
+/* ---- Outbox ---- */
+
+static PyObject *
+outbox_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    if (!PyArg_ParseTuple(args, ":Outbox") || (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0))
+        return NULL;
+    struct ix_outbox_object *self = (struct ix_outbox_object *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->outbox = ix_outbox_new();
+    if (self->outbox == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)self;
+}
+
+static void
+outbox_dealloc(struct ix_outbox_object *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    ix_outbox_release(self->outbox);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(outbox_serve_doc, "serve()\n--\n\n"
+"Publish finished futures as they come, until the outbox is closed. For the notifier thread.");
+
+static PyObject *
+outbox_serve(struct ix_outbox_object *self, PyObject *Py_UNUSED(ignored))
+{
+    bool open = true;
+    while (open) {
+        Py_BEGIN_ALLOW_THREADS
+        open = ix_outbox_wait(self->outbox);
+        Py_END_ALLOW_THREADS
+        ix_future_publish_all(self->outbox, ix_outbox_take(self->outbox), false);
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(outbox_close_doc, "close()\n--\n\nLet serve() return once all is published.");
+
+static PyObject *
+outbox_close(struct ix_outbox_object *self, PyObject *Py_UNUSED(ignored))
+{
+    ix_outbox_close(self->outbox);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef outbox_methods[] = {
+    {"serve", (PyCFunction)outbox_serve, METH_NOARGS, outbox_serve_doc},
+    {"close", (PyCFunction)outbox_close, METH_NOARGS, outbox_close_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot outbox_slots[] = {
+    {Py_tp_doc, "Where workers leave finished tasks that somebody observes."},
+    {Py_tp_new, outbox_new},
+    {Py_tp_dealloc, outbox_dealloc},
+    {Py_tp_methods, outbox_methods},
+    {0, NULL},
+};
+
+PyType_Spec ix_outbox_spec = {
+    .name = "interp_executor._native.Outbox",
+    .basicsize = sizeof(struct ix_outbox_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = outbox_slots,
+};
+
+/* ---- Pool ---- */
+
+static PyObject *
+pool_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
+{
+    unsigned int max_workers;
+    PyObject *outbox;
+    struct ix_module *state = PyModule_GetState(PyType_GetModuleByDef(type, &ix_module_def));
+
+    if (!PyArg_ParseTuple(args, "IO!:Pool", &max_workers, state->outbox_type, &outbox))
+        return NULL;
+    struct ix_pool_object *self = (struct ix_pool_object *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    if (ix_queue_init(&self->queue, max_workers) != 0) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    self->ready = true;
+    self->outbox = ((struct ix_outbox_object *)outbox)->outbox;
+    ix_outbox_acquire(self->outbox);
+    return (PyObject *)self;
+}
+
+static void
+pool_dealloc(struct ix_pool_object *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    if (self->ready) {
+        /* Only a pool whose workers could not be started has entries left. */
+        if (ix_pool_discard(self, ix_queue_clear(&self->queue), true) < 0)
+            PyErr_WriteUnraisable(NULL);
+        ix_queue_fini(&self->queue);
+        ix_outbox_release(self->outbox);
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* A task that will not run. Returns 0, or -1 with an exception of a future's callbacks. */
+static int
+discard_task(struct ix_pool_object *pool, struct ix_task *task, bool broken)
+{
+    int result = 0;
+    if (broken) {
+        if (ix_task_start(task) && (ix_task_finish(task, IX_OUTCOME_BROKEN) & IX_OBSERVED)) {
+            ix_outbox_push(pool->outbox, task);
+            ix_outbox_ring(pool->outbox);
+            return 0;
+        }
+    }
+    else if (task->future != NULL) {
+        result = ix_future_cancel(task->future) < 0 ? -1 : 0;
+    }
+    else {
+        ix_task_cancel(task);
+    }
+    ix_task_release(task);
+    return result;
+}
+
+int
+ix_pool_discard(struct ix_pool_object *pool, struct ix_entry *entries, bool broken)
+{
+    int result = 0;
+    while (entries != NULL) {
+        struct ix_entry *next = entries->next;
+        if (entries->kind == IX_ENTRY_JOB) {
+            ix_job_end((struct ix_job *)entries, broken ? IX_JOB_BROKEN : IX_JOB_CANCELLED);
+            ix_job_release((struct ix_job *)entries);
+        }
+        else if (discard_task(pool, (struct ix_task *)entries, broken) < 0) {
+            result = -1;
+        }
+        entries = next;
+    }
+    return result;
+}
+
+int
+ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed)
+{
+    if (pushed == IX_PUSH_DONE)
+        return 0;
+    const char *method = pushed == IX_PUSH_NEEDS_WORKER ? "start_worker" : "refuse";
+    PyObject *result = PyObject_CallMethod((PyObject *)pool, method, NULL);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+PyDoc_STRVAR(pool_close_doc, "close()\n--\n\n"
+"Refuse further tasks; workers leave when the queue is empty.");
+
+static PyObject *
+pool_close(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    ix_queue_close(&self->queue);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(pool_cancel_pending_doc, "cancel_pending()\n--\n\nCancel every task that is queued.");
+
+static PyObject *
+pool_cancel_pending(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    if (ix_pool_discard(self, ix_queue_clear(&self->queue), false) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(pool_break_doc, "break_()\n--\n\n"
+"Fail what is queued and refuse further tasks; workers leave after the present one.");
+
+static PyObject *
+pool_break(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    ix_queue_break(&self->queue);
+    if (ix_pool_discard(self, ix_queue_clear(&self->queue), true) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(pool_join_doc, "join(timeout=None)\n--\n\n"
+"Wait until no worker is left; return whether that came true in time (in seconds).");
+
+static PyObject *
+pool_join(struct ix_pool_object *self, PyObject *args)
+{
+    PyObject *timeout = Py_None;
+    int64_t ns;
+    if (!PyArg_ParseTuple(args, "|O:join", &timeout) || ix_timeout_ns(timeout, &ns) < 0)
+        return NULL;
+    int64_t deadline = ns < 0 ? 0 : ix_now_ns() + ns;
+    enum ix_park result;
+    do {
+        int64_t left = ns < 0 ? -1 : deadline - ix_now_ns();
+        Py_BEGIN_ALLOW_THREADS
+        result = ix_queue_join(&self->queue, ns >= 0 && left < 0 ? 0 : left);
+        Py_END_ALLOW_THREADS
+        if (result == IX_PARK_INTERRUPTED && PyErr_CheckSignals() < 0)
+            return NULL;
+    } while (result == IX_PARK_INTERRUPTED);
+    return PyBool_FromLong(result == IX_PARK_WOKEN);
+}
+
+PyDoc_STRVAR(pool_wants_worker_doc, "wants_worker()\n--\n\n"
+"Whether queued work needs one more worker. If so it is counted in: start it, or call leave().");
+
+static PyObject *
+pool_wants_worker(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(ix_queue_wants_worker(&self->queue, 0));
+}
+
+PyDoc_STRVAR(pool_leave_doc, "leave()\n--\n\nA worker that had been counted in could not come.");
+
+static PyObject *
+pool_leave(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    ix_queue_leave(&self->queue, NULL);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(pool_counts_doc, "counts()\n--\n\n"
+"(submitted, finished, failed, cancelled, queued, running, workers, parked)");
+
+static PyObject *
+pool_counts(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    struct ix_queue_counts counts = ix_queue_count(&self->queue);
+    return Py_BuildValue("KKKKnIII", (unsigned long long)counts.submitted,
+                         (unsigned long long)counts.finished, (unsigned long long)counts.failed,
+                         (unsigned long long)counts.cancelled, (Py_ssize_t)counts.queued,
+                         counts.running, counts.workers, counts.parked);
+}
+
+static PyMethodDef pool_methods[] = {
+    {"close", (PyCFunction)pool_close, METH_NOARGS, pool_close_doc},
+    {"cancel_pending", (PyCFunction)pool_cancel_pending, METH_NOARGS, pool_cancel_pending_doc},
+    {"break_", (PyCFunction)pool_break, METH_NOARGS, pool_break_doc},
+    {"join", (PyCFunction)pool_join, METH_VARARGS, pool_join_doc},
+    {"wants_worker", (PyCFunction)pool_wants_worker, METH_NOARGS, pool_wants_worker_doc},
+    {"leave", (PyCFunction)pool_leave, METH_NOARGS, pool_leave_doc},
+    {"counts", (PyCFunction)pool_counts, METH_NOARGS, pool_counts_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot pool_slots[] = {
+    {Py_tp_doc, "Pool(max_workers, outbox)\n--\n\nThe queue of an executor and its workers."},
+    {Py_tp_new, pool_new},
+    {Py_tp_dealloc, pool_dealloc},
+    {Py_tp_methods, pool_methods},
+    {0, NULL},
+};
+
+PyType_Spec ix_pool_spec = {
+    .name = "interp_executor._native.Pool",
+    .basicsize = sizeof(struct ix_pool_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = pool_slots,
+};

@@ -1,0 +1,348 @@
+#include "queue.h"
+
+#include <assert.h>
+
+int
+ix_queue_init(struct ix_queue *queue, unsigned max_workers)
+{
+    memset(queue, 0, sizeof *queue);
+    queue->max_workers = max_workers;
+    queue->max_waking = (unsigned)ix_cpu_count();
+    atomic_init(&queue->leased, 0);
+    return pthread_mutex_init(&queue->lock, NULL);
+}
+
+void
+ix_queue_fini(struct ix_queue *queue)
+{
+    assert(queue->head == NULL && queue->counts.workers == 0);
+    pthread_mutex_destroy(&queue->lock);
+}
+
+/* Context: the lock may be held. Between the exchange and the system call the worker may wake by
+ * itself, leave, and free its seat; a wake-up of memory that is gone wakes at worst somebody else for
+ * no reason, which every waiter allows for. */
+static void
+notify(struct ix_seat *seat)
+{
+    if (seat == NULL)
+        return;
+    uint32_t word = atomic_exchange_explicit(&seat->word, IX_SEAT_NOTIFIED, memory_order_acq_rel);
+    if (word == IX_SEAT_SLEEPING)
+        ix_park_wake_one(&seat->word);
+}
+
+static struct ix_seat *
+pop_seat_locked(struct ix_queue *queue)
+{
+    struct ix_seat *seat = queue->stack;
+    if (seat != NULL) {
+        queue->stack = seat->below;
+        queue->counts.parked--;
+        queue->waking++;
+    }
+    return seat;
+}
+
+/* The worker to wake for the entries there are now, or NULL. */
+static struct ix_seat *
+next_to_wake_locked(struct ix_queue *queue)
+{
+    if (queue->head == NULL || queue->waking >= queue->max_waking)
+        return NULL;
+    return pop_seat_locked(queue);
+}
+
+static bool
+wants_worker_locked(struct ix_queue *queue, size_t demand)
+{
+    size_t coming = (size_t)queue->starting + queue->waking + queue->counts.parked;
+    if (queue->counts.workers >= queue->max_workers || demand <= coming)
+        return false;
+    queue->counts.workers++;
+    queue->starting++;
+    atomic_store_explicit(&queue->leased, queue->counts.workers, memory_order_release);
+    return true;
+}
+
+static struct ix_seat *
+append_locked(struct ix_queue *queue, struct ix_entry *entry)
+{
+    entry->next = NULL;
+    if (queue->tail != NULL)
+        queue->tail->next = entry;
+    else
+        queue->head = entry;
+    queue->tail = entry;
+    queue->counts.queued++;
+    return next_to_wake_locked(queue);
+}
+
+static enum ix_push
+refusal_locked(struct ix_queue *queue)
+{
+    if (queue->broken)
+        return IX_PUSH_BROKEN;
+    return queue->closed ? IX_PUSH_CLOSED : IX_PUSH_DONE;
+}
+
+enum ix_push
+ix_queue_refuses(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    enum ix_push result = refusal_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+    return result;
+}
+
+bool
+ix_queue_is_empty(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool empty = queue->head == NULL;
+    pthread_mutex_unlock(&queue->lock);
+    return empty;
+}
+
+enum ix_push
+ix_queue_push(struct ix_queue *queue, struct ix_entry *entry)
+{
+    struct ix_seat *wake = NULL;
+
+    pthread_mutex_lock(&queue->lock);
+    enum ix_push result = refusal_locked(queue);
+    if (result == IX_PUSH_DONE) {
+        queue->counts.submitted += entry->kind == IX_ENTRY_TASK;
+        wake = append_locked(queue, entry);
+        if (wants_worker_locked(queue, queue->counts.queued))
+            result = IX_PUSH_NEEDS_WORKER;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    notify(wake);
+    return result;
+}
+
+bool
+ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry)
+{
+    struct ix_seat *wake = NULL;
+
+    pthread_mutex_lock(&queue->lock);
+    bool deserted = queue->closed && queue->counts.workers == 0;
+    bool taken = !queue->broken && !queue->cleared && !deserted;
+    if (taken)
+        wake = append_locked(queue, entry);
+    pthread_mutex_unlock(&queue->lock);
+    notify(wake);
+    return taken;
+}
+
+bool
+ix_queue_wants_worker(struct ix_queue *queue, size_t demand)
+{
+    pthread_mutex_lock(&queue->lock);
+    if (demand == 0)
+        demand = queue->counts.queued;
+    bool wanted = !queue->broken && wants_worker_locked(queue, demand);
+    pthread_mutex_unlock(&queue->lock);
+    return wanted;
+}
+
+void
+ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat)
+{
+    memset(seat, 0, sizeof *seat);
+    pthread_mutex_lock(&queue->lock);
+    assert(queue->starting > 0);
+    queue->starting--;
+    seat->next = queue->members;
+    if (seat->next != NULL)
+        seat->next->previous = seat;
+    queue->members = seat;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+static struct ix_entry *
+pop_locked(struct ix_queue *queue)
+{
+    struct ix_entry *entry = queue->head;
+    queue->head = entry->next;
+    if (queue->head == NULL)
+        queue->tail = NULL;
+    entry->next = NULL;
+    queue->counts.queued--;
+    return entry;
+}
+
+static void
+push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
+{
+    atomic_store_explicit(&seat->word, IX_SEAT_WATCHING, memory_order_relaxed);
+    seat->below = queue->stack;
+    queue->stack = seat;
+    queue->counts.parked++;
+}
+
+enum ix_take
+ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry)
+{
+    struct ix_seat *wake = NULL;
+    enum ix_take result = IX_TAKE_ENTRY;
+
+    pthread_mutex_lock(&queue->lock);
+    if (seat->woken) {
+        seat->woken = false;
+        queue->waking--;
+    }
+    if (queue->broken || (queue->closed && queue->head == NULL)) {
+        result = IX_TAKE_LEAVE;
+    }
+    else if (queue->head == NULL) {
+        push_seat_locked(queue, seat);
+        result = IX_TAKE_EMPTY;
+    }
+    else {
+        *entry = pop_locked(queue);
+        atomic_store_explicit(&seat->busy, true, memory_order_relaxed);
+        wake = next_to_wake_locked(queue);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    notify(wake);
+    return result;
+}
+
+void
+ix_queue_sleep(struct ix_seat *seat)
+{
+    uint32_t word = IX_SEAT_WATCHING;
+    if (!ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING)
+        && atomic_compare_exchange_strong_explicit(&seat->word, &word, IX_SEAT_SLEEPING,
+                                                   memory_order_acq_rel, memory_order_acquire)) {
+        while (atomic_load_explicit(&seat->word, memory_order_acquire) == IX_SEAT_SLEEPING)
+            ix_park_wait(&seat->word, IX_SEAT_SLEEPING, -1);
+    }
+    seat->woken = true;
+}
+
+static void
+add(_Atomic uint64_t *count)
+{
+    uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, value + 1, memory_order_relaxed); /* one writer: no need to lock */
+}
+
+void
+ix_seat_settle(struct ix_seat *seat, enum ix_fate fate)
+{
+    atomic_store_explicit(&seat->busy, false, memory_order_relaxed);
+    if (fate == IX_FATE_VALUE || fate == IX_FATE_FAILED)
+        add(&seat->finished);
+    if (fate == IX_FATE_FAILED)
+        add(&seat->failed);
+    if (fate == IX_FATE_CANCELLED)
+        add(&seat->cancelled);
+}
+
+static void
+count_seat(struct ix_queue_counts *counts, struct ix_seat *seat)
+{
+    counts->finished += atomic_load_explicit(&seat->finished, memory_order_relaxed);
+    counts->failed += atomic_load_explicit(&seat->failed, memory_order_relaxed);
+    counts->cancelled += atomic_load_explicit(&seat->cancelled, memory_order_relaxed);
+    counts->running += atomic_load_explicit(&seat->busy, memory_order_relaxed);
+}
+
+static void
+remove_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
+{
+    if (seat->next != NULL)
+        seat->next->previous = seat->previous;
+    if (seat->previous != NULL)
+        seat->previous->next = seat->next;
+    else
+        queue->members = seat->next;
+    count_seat(&queue->counts, seat);
+    queue->counts.running = 0;
+}
+
+void
+ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat)
+{
+    pthread_mutex_lock(&queue->lock);
+    if (seat != NULL)
+        remove_seat_locked(queue, seat);
+    else
+        queue->starting--;
+    uint32_t left = --queue->counts.workers;
+    atomic_store_explicit(&queue->leased, left, memory_order_release);
+    ix_park_wake_all(&queue->leased);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+static void
+wake_all_locked(struct ix_queue *queue)
+{
+    struct ix_seat *seat;
+    while ((seat = pop_seat_locked(queue)) != NULL)
+        notify(seat);
+}
+
+void
+ix_queue_close(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->closed = true;
+    wake_all_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void
+ix_queue_break(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->closed = queue->broken = true;
+    wake_all_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+struct ix_entry *
+ix_queue_clear(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct ix_entry *entries = queue->head;
+    for (struct ix_entry *entry = entries; entry != NULL; entry = entry->next)
+        queue->counts.cancelled += entry->kind == IX_ENTRY_TASK;
+    queue->head = queue->tail = NULL;
+    queue->counts.queued = 0;
+    queue->cleared = true;
+    pthread_mutex_unlock(&queue->lock);
+    return entries;
+}
+
+enum ix_park
+ix_queue_join(struct ix_queue *queue, int64_t timeout_ns)
+{
+    int64_t deadline = timeout_ns < 0 ? 0 : ix_now_ns() + timeout_ns;
+    uint32_t leased;
+    while ((leased = atomic_load_explicit(&queue->leased, memory_order_acquire)) != 0) {
+        int64_t left = timeout_ns < 0 ? -1 : deadline - ix_now_ns();
+        if (timeout_ns >= 0 && left <= 0)
+            return IX_PARK_TIMEOUT;
+        if (ix_park_wait(&queue->leased, leased, left) == IX_PARK_INTERRUPTED)
+            return IX_PARK_INTERRUPTED;
+    }
+    pthread_mutex_lock(&queue->lock); /* the last to leave has let go of it now */
+    pthread_mutex_unlock(&queue->lock);
+    return IX_PARK_WOKEN;
+}
+
+struct ix_queue_counts
+ix_queue_count(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct ix_queue_counts counts = queue->counts;
+    for (struct ix_seat *seat = queue->members; seat != NULL; seat = seat->next)
+        count_seat(&counts, seat);
+    pthread_mutex_unlock(&queue->lock);
+    return counts;
+}

@@ -1,0 +1,115 @@
+/* The FIFO of a pool, the stack of workers that wait for it, and the count of those it has.
+ *
+ * Everything is protected by one mutex, held for a few dozen instructions and never across a wait, a
+ * wake-up or a GIL. A push wakes at most one parked worker, the one that parked last (its caches are
+ * warm), and none while as many woken workers as there are processors have yet to arrive: each that
+ * arrives wakes the next if entries remain, so a burst does not become a storm of wake-ups.
+ */
+#ifndef IX_QUEUE_H
+#define IX_QUEUE_H
+
+#include "spin.h"
+#include "task.h"
+
+#include <pthread.h>
+
+/* A worker's place at a queue: where it sleeps, and what it has done there. Owned by the worker; on the
+ * queue's list from arrive to leave, and on its stack while the worker waits. */
+struct ix_seat {
+    _Atomic uint32_t word; /* enum ix_seat_word */
+    bool woken;            /* the worker's own: notified, and counted in `waking` until it takes */
+    struct ix_spin spin;
+    /* protected by the queue's lock: */
+    struct ix_seat *below;           /* on the stack */
+    struct ix_seat *previous, *next; /* on the list */
+    /* Written by the worker alone, before it publishes the outcome, so that whoever has seen the
+     * outcome sees the count; read by anybody. */
+    _Atomic uint64_t finished, failed, cancelled;
+    _Atomic bool busy;
+};
+
+enum ix_seat_word {
+    IX_SEAT_NOTIFIED,
+    IX_SEAT_WATCHING, /* on the stack; its thread is awake and watches the word */
+    IX_SEAT_SLEEPING, /* on the stack; its thread sleeps: a wake-up needs the system call */
+};
+
+struct ix_queue_counts {
+    uint64_t submitted; /* tasks pushed */
+    uint64_t finished;  /* tasks that ran to an outcome */
+    uint64_t failed;    /* of these, those whose outcome is not a value */
+    uint64_t cancelled; /* tasks that a worker found cancelled, or that were cleared */
+    size_t queued;      /* entries */
+    unsigned running;   /* workers that hold an entry */
+    unsigned workers;   /* leased: starting or serving */
+    unsigned parked;
+};
+
+struct ix_queue {
+    pthread_mutex_t lock;
+    /* protected by lock: */
+    struct ix_entry *head, *tail;
+    struct ix_seat *stack;
+    struct ix_seat *members;
+    unsigned starting; /* workers asked for that have not arrived yet */
+    unsigned waking;   /* workers notified that have not come to take yet */
+    unsigned max_workers;
+    unsigned max_waking;
+    bool closed; /* no more pushes; workers leave once it is empty */
+    bool broken; /* no more pushes; workers leave at once */
+    bool cleared; /* what had been queued was taken out for good */
+    struct ix_queue_counts counts; /* without what the members have counted themselves */
+    /* atomic: */
+    _Atomic uint32_t leased; /* mirrors counts.workers; joiners sleep on it */
+};
+
+enum ix_push { IX_PUSH_DONE, IX_PUSH_NEEDS_WORKER, IX_PUSH_CLOSED, IX_PUSH_BROKEN };
+enum ix_take { IX_TAKE_ENTRY, IX_TAKE_EMPTY, IX_TAKE_LEAVE };
+
+/* Returns: 0, or an errno. */
+int ix_queue_init(struct ix_queue *queue, unsigned max_workers);
+void ix_queue_fini(struct ix_queue *queue); /* must be empty and without workers */
+
+/* Appends an entry; steals the reference unless it returns CLOSED or BROKEN.
+ * NEEDS_WORKER: a worker has been counted in, and the caller must start one, or call
+ * ix_queue_leave(). Context: any. Locks: takes the queue's. */
+enum ix_push ix_queue_push(struct ix_queue *queue, struct ix_entry *entry);
+/* What a push would return now: IX_PUSH_DONE, CLOSED or BROKEN. */
+enum ix_push ix_queue_refuses(struct ix_queue *queue);
+/* Whether nothing is queued. */
+bool ix_queue_is_empty(struct ix_queue *queue);
+/* Puts a job back behind what came meanwhile, or where it came to rest. A closed queue takes it too
+ * while it has workers; one that is broken or was cleared does not: then it returns false and steals
+ * nothing. Context: any. */
+bool ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry);
+/* Counts in one more worker if fewer than `demand` are unoccupied or on their way; then the caller
+ * starts it. demand 0: as many as there are entries. */
+bool ix_queue_wants_worker(struct ix_queue *queue, size_t demand);
+
+/* A worker that was asked for arrives and takes its seat. */
+void ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat);
+/* Takes the oldest entry (the caller gets its reference), or puts the seat on the stack and returns
+ * EMPTY: then ix_queue_sleep() follows, and another take. LEAVE: nothing more will come.
+ * Context: the worker, its GIL held or not. */
+enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry);
+/* Waits until notified. Context: the worker, no GIL held. */
+void ix_queue_sleep(struct ix_seat *seat);
+/* The worker is gone; `seat` is NULL if it never arrived. Wakes those in ix_queue_join(). */
+void ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat);
+
+/* What became of the entry a worker took: called before the outcome is published. */
+enum ix_fate { IX_FATE_JOB, IX_FATE_VALUE, IX_FATE_FAILED, IX_FATE_CANCELLED };
+void ix_seat_settle(struct ix_seat *seat, enum ix_fate fate);
+
+/* No more pushes; parked workers are woken to leave. Idempotent. */
+void ix_queue_close(struct ix_queue *queue);
+/* Closes, and refuses pushes as BROKEN; workers leave at once. Idempotent. */
+void ix_queue_break(struct ix_queue *queue);
+/* Takes every queued entry out for good: a list, oldest first, whose references are the caller's. */
+struct ix_entry *ix_queue_clear(struct ix_queue *queue);
+
+/* Sleeps until no worker is left. Context: no GIL held. Returns as ix_park_wait. */
+enum ix_park ix_queue_join(struct ix_queue *queue, int64_t timeout_ns);
+struct ix_queue_counts ix_queue_count(struct ix_queue *queue);
+
+#endif

@@ -1,0 +1,109 @@
+/* What the module keeps per interpreter, and what its C files share with one another.
+ *
+ * Context: everything declared here that takes or returns a PyObject needs the GIL of the interpreter it
+ * belongs to; the owner's, that is, unless a comment says otherwise.
+ */
+#ifndef IX_STATE_H
+#define IX_STATE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "codec.h"
+#include "job.h"
+#include "outbox.h"
+#include "queue.h"
+
+struct ix_module {
+    PyTypeObject *callable_type, *outbox_type, *pool_type, *executor_type, *map_type, *worker_type;
+    PyTypeObject *future_type; /* made by configure(): it needs concurrent.futures */
+    /* The owner's side, set by configure(); NULL in an interpreter that only works for another. */
+    struct ix_codec codec;
+    PyObject *callables;        /* dict: function -> Callable, for those that workers keep */
+    uint32_t next_callable_id;
+    PyObject *encode_callable;  /* (fn) -> (keep, form, bytes) */
+    PyObject *decode_exception; /* (bytes) -> exception */
+    PyObject *broken_error;     /* (pool) -> exception */
+    PyObject *failed_error;     /* (text) -> exception */
+    PyObject *undecodable_error; /* (exception) -> exception, for a result that cannot be rebuilt */
+    PyObject *log_callback;     /* (future, exception): logs what a callback raised */
+    PyObject *new_condition;    /* threading.Condition */
+    PyObject *transfer_error, *cancelled_error, *invalid_state_error;
+};
+
+extern PyModuleDef ix_module_def;
+
+static inline struct ix_module *
+ix_state_of(PyTypeObject *type)
+{
+    return (struct ix_module *)PyType_GetModuleState(type);
+}
+
+/* callable.c: a callable in the form in which it crosses. */
+struct ix_callable_object {
+    PyObject_HEAD
+    struct ix_callable *callable;
+};
+extern PyType_Spec ix_callable_spec;
+/* Returns a new C reference, or NULL with an exception set. */
+struct ix_callable *ix_callable_of(struct ix_module *state, PyObject *fn);
+
+/* outbox.c's Python face, in pool.c. */
+struct ix_outbox_object {
+    PyObject_HEAD
+    struct ix_outbox *outbox;
+};
+extern PyType_Spec ix_outbox_spec;
+
+/* pool.c: the queue of an executor, its workers' meeting point. */
+struct ix_pool_object {
+    PyObject_HEAD
+    struct ix_queue queue;
+    bool ready; /* the queue is initialised */
+    struct ix_outbox *outbox; /* one reference */
+    _Atomic uint32_t handles; /* executors and views that can still submit */
+    struct ix_spin spin;      /* of those who wait for results */
+};
+extern PyType_Spec ix_pool_spec;
+/* After a push: asks Python to start the worker that was counted in, or raises what refuses the push.
+ * Returns 0, or -1 with an exception set. */
+int ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed);
+/* Ends what a queue gave up: cancelled, or broken. Steals the list and its references. */
+int ix_pool_discard(struct ix_pool_object *pool, struct ix_entry *entries, bool broken);
+
+/* executor.c: submit() and map() as C methods. */
+extern PyType_Spec ix_executor_spec;
+
+/* future.c */
+/* Rebuilds an exception from what `reader` stands at. New reference, or NULL with another set. */
+PyObject *ix_decode_exception(struct ix_module *state, struct ix_reader *reader);
+PyTypeObject *ix_future_type_new(PyObject *module, PyObject *base);
+/* Returns: a new reference. Steals the task's reference, even when it fails. */
+PyObject *ix_future_new(struct ix_module *state, struct ix_pool_object *pool, struct ix_task *task);
+/* A future that is done and raises `error`: of a call that could not be sent. */
+PyObject *ix_future_failed(struct ix_module *state, struct ix_pool_object *pool, PyObject *error);
+/* Cancels; 1 if the future is cancelled now, 0 if not, -1 with an exception set. */
+int ix_future_cancel(PyObject *future);
+/* Publishes finished tasks, oldest first; steals the list and its references.
+ * `deputy`: the caller is a worker and must not run the user's callbacks; tasks that have some are
+ * left in the outbox for the notifier. */
+void ix_future_publish_all(struct ix_outbox *outbox, struct ix_task *tasks, bool deputy);
+
+/* map.c */
+extern PyType_Spec ix_map_spec;
+struct ix_map_options {
+    uint32_t chunksize; /* 0: by measured time */
+    size_t buffersize;  /* 0: consume the inputs at once */
+    int64_t timeout_ns; /* negative: none */
+};
+/* Returns the iterator, with the inputs consumed as the options say, or NULL with an exception set. */
+PyObject *ix_map_new(struct ix_module *state, struct ix_pool_object *pool, PyObject *fn,
+                     PyObject *iterators, const struct ix_map_options *options);
+
+/* worker.c */
+extern PyType_Spec ix_worker_spec;
+
+/* Turns a timeout in seconds into nanoseconds from now; None gives -1. Returns 0, or -1. */
+int ix_timeout_ns(PyObject *timeout, int64_t *ns);
+
+#endif

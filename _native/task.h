@@ -1,0 +1,120 @@
+/* A task: one call on its way to a worker and its outcome on the way back.
+ *
+ * Both sides share the struct through an atomic reference count. It holds no object of any
+ * interpreter but `future`, which only the owner may touch. The state word is the whole protocol:
+ *
+ *   transition            made by                    by means of
+ *   PENDING -> RUNNING    the worker that took it    compare-and-swap
+ *   PENDING -> CANCELLED  the owner                  compare-and-swap
+ *   RUNNING -> DONE       the same worker            exchange (release)
+ *   PENDING -> DONE       whoever breaks the pool    start, then finish
+ *
+ * The owner sets flags (WAITED, OBSERVED, LOUD) while the task is not terminal. The exchange that makes
+ * it DONE returns them, so that exactly one side acts: a WAITED task has sleepers to wake, an OBSERVED
+ * one goes to the outbox. If the owner's attempt finds the task terminal, the owner acts itself.
+ *
+ * Memory ordering: the owner writes the arguments before the task enters the queue (whose mutex
+ * publishes them); the worker writes the outcome before the release-exchange to DONE, and readers
+ * load the state with acquire. `data` therefore never needs a lock.
+ */
+#ifndef IX_TASK_H
+#define IX_TASK_H
+
+#include "buffer.h"
+#include "park.h"
+
+enum ix_state {
+    IX_PENDING = 0,
+    IX_RUNNING = 1,
+    IX_DONE = 2,
+    IX_CANCELLED = 3,
+};
+
+#define IX_STATE_MASK 3u
+#define IX_TERMINAL 2u /* set in DONE and CANCELLED, clear in the others */
+#define IX_WAITED 4u
+#define IX_OBSERVED 8u
+#define IX_LOUD 16u /* publishing runs code of the user's: only the notifier may do it */
+
+enum ix_outcome {
+    IX_OUTCOME_NONE,   /* not done yet */
+    IX_OUTCOME_VALUE,  /* data: an encoded value */
+    IX_OUTCOME_RAISED, /* data: an encoded exception */
+    IX_OUTCOME_BROKEN, /* the pool broke before the task could run; no data */
+    IX_OUTCOME_FAILED, /* data: the text of a failure of the machinery (no memory, say) */
+};
+
+enum ix_entry_kind { IX_ENTRY_TASK, IX_ENTRY_JOB };
+
+/* What a queue holds: the first member of a task and of a map job. */
+struct ix_entry {
+    struct ix_entry *next; /* protected by the queue's lock, or by whoever holds the entry */
+    enum ix_entry_kind kind;
+};
+
+/* A callable in the form in which it crosses. Immutable once made; shared by its tasks. */
+struct ix_callable {
+    _Atomic uint32_t refs;
+    uint32_t id; /* nonzero: workers keep the decoded callable under this number */
+    uint32_t form; /* how `data` is to be read: agreed between _serialize.py and _worker.py */
+    size_t length;
+    char data[];
+};
+
+struct ix_task {
+    struct ix_entry entry;
+    _Atomic uint32_t state;
+    _Atomic uint32_t refs;
+    struct ix_callable *callable; /* one reference */
+    void *future;     /* the owner's, one reference while observed; under the owner's GIL only */
+    char *data;       /* arguments until RUNNING, outcome once DONE; `room` or a heap block */
+    size_t length;
+    uint32_t capacity; /* of room */
+    uint8_t outcome;   /* enum ix_outcome */
+    char room[];
+};
+
+/* Returns: a new reference, or NULL without memory. Copies `length` bytes. */
+struct ix_callable *ix_callable_new(uint32_t id, uint32_t form, const char *data, size_t length);
+void ix_callable_acquire(struct ix_callable *callable);
+void ix_callable_release(struct ix_callable *callable); /* NULL is fine */
+
+/* Returns: a PENDING task with one reference, or NULL without memory.
+ * Takes a reference of its own to the callable (NULL for a task that never runs) and the arguments out of the buffer. */
+struct ix_task *ix_task_new(struct ix_callable *callable, struct ix_buffer *arguments);
+void ix_task_acquire(struct ix_task *task);
+void ix_task_release(struct ix_task *task); /* NULL is fine. Context: any, `future` must be gone */
+
+/* Replaces the data by the buffer's contents; false (and no data) without memory.
+ * Context: the worker that runs the task. */
+bool ix_task_set_data(struct ix_task *task, struct ix_buffer *buffer);
+/* Frees a heap block of arguments as soon as they are decoded. Context: as above. */
+void ix_task_drop_data(struct ix_task *task);
+
+/* PENDING -> RUNNING; false if it was cancelled. Context: the worker that took it. */
+bool ix_task_start(struct ix_task *task);
+/* RUNNING -> DONE, wakes the waiters. Returns the flags: with IX_OBSERVED among them, the caller hands
+ * its reference to the outbox. Context: the same worker, its GIL or none. */
+uint32_t ix_task_finish(struct ix_task *task, enum ix_outcome outcome);
+/* PENDING -> CANCELLED, wakes the waiters; false if a worker was first. Context: the owner. */
+bool ix_task_cancel(struct ix_task *task);
+/* Sets flags; false, with nothing set, if the task is terminal already. Context: owner GIL. */
+bool ix_task_flag(struct ix_task *task, uint32_t flags);
+
+static inline enum ix_state
+ix_task_state(struct ix_task *task)
+{
+    return atomic_load_explicit(&task->state, memory_order_acquire) & IX_STATE_MASK;
+}
+
+static inline bool
+ix_task_is_terminal(struct ix_task *task)
+{
+    return (atomic_load_explicit(&task->state, memory_order_acquire) & IX_TERMINAL) != 0;
+}
+
+/* Sleeps until the task is terminal, the time (negative: none) is over or a signal came.
+ * Context: no GIL held. Returns IX_PARK_WOKEN exactly if the task is terminal. */
+enum ix_park ix_task_wait(struct ix_task *task, int64_t timeout_ns);
+
+#endif

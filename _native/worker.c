@@ -1,0 +1,283 @@
+/* Worker: the only code that creates, enters and ends interpreters.
+ *
+ * A worker is a thread of the owner that has an interpreter of its own, and so two thread states. It
+ * holds at most one GIL at a time and moves between the two by letting go of one before it takes the other:
+ * no thread ever waits for a GIL while it holds another, so GILs cannot deadlock.
+ *
+ * All methods are called on the worker's own thread and enter and leave with the owner's GIL.
+ */
+#include "worker.h"
+
+void
+ix_worker_to_owner(struct ix_worker *self)
+{
+    self->own_ts = PyEval_SaveThread();
+    PyEval_RestoreThread(self->owner_ts);
+}
+
+void
+ix_worker_to_own(struct ix_worker *self)
+{
+    self->owner_ts = PyEval_SaveThread();
+    PyEval_RestoreThread(self->own_ts);
+}
+
+/* Daemon threads and fork would outlive, or copy, an interpreter that knows nothing of it. */
+static const PyInterpreterConfig config = {
+    .use_main_obmalloc = 0,
+    .allow_fork = 0,
+    .allow_exec = 0,
+    .allow_threads = 1,
+    .allow_daemon_threads = 0,
+    .check_multi_interp_extensions = 1,
+    .gil = PyInterpreterConfig_OWN_GIL,
+};
+
+/* The text of the exception that is set, as raw memory that the caller frees, or NULL. Context: own GIL. */
+static char *
+error_text(void)
+{
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *text = PyUnicode_FromFormat("%s: %S", Py_TYPE(error)->tp_name, error);
+    const char *utf8 = text == NULL ? NULL : PyUnicode_AsUTF8(text);
+    char *copy = utf8 == NULL ? NULL : strdup(utf8);
+    Py_XDECREF(text);
+    Py_DECREF(error);
+    PyErr_Clear();
+    return copy;
+}
+
+/* Context: own GIL; afterwards none. */
+static void
+end_interpreter(struct ix_worker *self)
+{
+    ix_inside_clear(&self->inside);
+    Py_EndInterpreter(self->own_ts);
+    self->own_ts = NULL;
+}
+
+/* Makes the interpreter. Context: no GIL, before and after. Returns NULL, or why it failed, as raw
+ * memory that the caller frees. */
+static char *
+start_interpreter(struct ix_worker *self, const struct ix_buffer *path, const struct ix_buffer *world)
+{
+    PyStatus status = Py_NewInterpreterFromConfig(&self->own_ts, &config);
+    if (PyStatus_Exception(status)) {
+        self->own_ts = NULL;
+        return strdup(status.err_msg == NULL ? "unknown error" : status.err_msg);
+    }
+    if (ix_inside_init(&self->inside, path, world) < 0) {
+        char *text = error_text();
+        end_interpreter(self);
+        return text == NULL ? strdup("no memory") : text;
+    }
+    self->own_ts = PyEval_SaveThread();
+    return NULL;
+}
+
+static int
+check_open(struct ix_worker *self, bool open)
+{
+    if ((self->own_ts != NULL) == open)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError,
+                    open ? "the worker has no interpreter" : "the worker has an interpreter already");
+    return -1;
+}
+
+PyDoc_STRVAR(worker_open_doc, "open(path, world)\n--\n\n"
+"Make the interpreter: path is the tuple for its sys.path, world what _worker.start() gets.\n\n"
+"Raises RuntimeError, saying why, when that fails.");
+
+static PyObject *
+worker_open(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
+            PyObject *Py_UNUSED(kwnames))
+{
+    struct ix_module *state = ix_state_of(cls);
+    struct ix_buffer path = {0}, world = {0};
+    if (check_open(self, false) < 0)
+        return NULL;
+    if (nargs != 2 || !PyBytes_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "open() takes a tuple and bytes");
+        return NULL;
+    }
+    if (ix_encode_value(&state->codec, &path, args[0]) < 0)
+        return NULL;
+    ix_buffer_init(&world, PyBytes_AS_STRING(args[1]), (size_t)PyBytes_GET_SIZE(args[1]));
+    world.length = world.capacity;
+    self->owner_ts = PyEval_SaveThread();
+    char *failure = start_interpreter(self, &path, &world);
+    PyEval_RestoreThread(self->owner_ts);
+    ix_buffer_fini(&path);
+    if (failure != NULL) {
+        PyErr_Format(PyExc_RuntimeError, "cannot start an interpreter: %s", failure);
+        free(failure);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* Context: own GIL; released while there is nothing to do. */
+static void
+serve(struct ix_worker *self, uint64_t max_runs)
+{
+    struct ix_queue *queue = &self->pool->queue;
+    struct ix_entry *entry;
+    for (;;) {
+        switch (ix_queue_take(queue, &self->seat, &entry)) {
+        case IX_TAKE_ENTRY:
+            ix_worker_run(self, entry);
+            if (max_runs != 0 && self->runs >= max_runs)
+                return;
+            break;
+        case IX_TAKE_EMPTY:
+            Py_BEGIN_ALLOW_THREADS
+            ix_queue_sleep(&self->seat);
+            Py_END_ALLOW_THREADS
+            break;
+        case IX_TAKE_LEAVE:
+            return;
+        }
+    }
+}
+
+PyDoc_STRVAR(worker_serve_doc, "serve(pool, max_runs=0)\n--\n\n"
+"Run what the pool's queue brings, until it closes or max_runs (0: no limit) are done.\n\n"
+"Returns whether the limit was reached. leave(pool) must follow, once the worker is clean.");
+
+static PyObject *
+worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *Py_UNUSED(kwnames))
+{
+    if (check_open(self, true) < 0)
+        return NULL;
+    if (nargs != 2 || !PyObject_TypeCheck(args[0], ix_state_of(cls)->pool_type)) {
+        PyErr_SetString(PyExc_TypeError, "serve() takes a Pool and an int");
+        return NULL;
+    }
+    unsigned long long max_runs = PyLong_AsUnsignedLongLong(args[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    self->pool = (struct ix_pool_object *)args[0];
+    self->runs = 0;
+    ix_queue_arrive(&self->pool->queue, &self->seat);
+    ix_worker_to_own(self);
+    serve(self, max_runs);
+    ix_worker_to_owner(self);
+    return PyBool_FromLong(max_runs != 0 && self->runs >= max_runs);
+}
+
+PyDoc_STRVAR(worker_leave_doc, "leave(pool)\n--\n\nEnd the lease that serve() began.");
+
+static PyObject *
+worker_leave(struct ix_worker *self, PyObject *pool)
+{
+    if (self->pool == NULL || (PyObject *)self->pool != pool) {
+        PyErr_SetString(PyExc_RuntimeError, "the worker does not serve this pool");
+        return NULL;
+    }
+    ix_queue_leave(&self->pool->queue, &self->seat);
+    self->pool = NULL;
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(worker_call_doc, "call(pool, fn, /, *args, **kwargs)\n--\n\n"
+"Call fn in the interpreter now; return what it returns or raise what it raises.");
+
+static PyObject *
+worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
+            PyObject *kwnames)
+{
+    struct ix_module *state = ix_state_of(cls);
+    struct ix_buffer call = {0}, outcome = {0};
+    PyObject *result = NULL;
+    bool ok;
+
+    if (nargs < 2 || !PyObject_TypeCheck(args[0], state->pool_type)) {
+        PyErr_SetString(PyExc_TypeError, "call() takes a Pool, a callable and its arguments");
+        return NULL;
+    }
+    if (check_open(self, true) < 0)
+        return NULL;
+    struct ix_callable *callable = ix_callable_of(state, args[1]);
+    if (callable == NULL)
+        return NULL;
+    if (ix_encode_call(&state->codec, &call, args + 2, nargs - 2, kwnames) == 0) {
+        struct ix_reader reader = {call.data, call.data + call.length};
+        struct ix_pool_object *pool = self->pool;
+        self->pool = (struct ix_pool_object *)args[0]; /* whose world may be asked for */
+        ix_worker_to_own(self);
+        ok = ix_worker_call(self, callable, &reader, &outcome);
+        ix_worker_to_owner(self);
+        self->pool = pool;
+        reader = (struct ix_reader){outcome.data, outcome.data + outcome.length};
+        if (ok)
+            result = ix_decode_value(&state->codec, &reader);
+        else if ((result = ix_decode_exception(state, &reader)) != NULL)
+            PyErr_SetRaisedException(result), result = NULL;
+    }
+    ix_buffer_fini(&call);
+    ix_buffer_fini(&outcome);
+    ix_callable_release(callable);
+    return result;
+}
+
+PyDoc_STRVAR(worker_close_doc, "close()\n--\n\n"
+"End the interpreter: its threads are joined and its exit callbacks run.");
+
+static PyObject *
+worker_close(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    if (check_open(self, true) < 0)
+        return NULL;
+    self->owner_ts = PyEval_SaveThread();
+    PyEval_RestoreThread(self->own_ts);
+    end_interpreter(self);
+    PyEval_RestoreThread(self->owner_ts);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+worker_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
+{
+    if (!PyArg_ParseTuple(args, ":Worker"))
+        return NULL;
+    return type->tp_alloc(type, 0);
+}
+
+static void
+worker_dealloc(struct ix_worker *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    /* An interpreter can only be ended on its own thread: close() is the thread's last act. */
+    assert(self->own_ts == NULL);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+#define CLASS_METHOD(function) \
+    (PyCFunction)(void (*)(void))function, METH_METHOD | METH_FASTCALL | METH_KEYWORDS
+
+static PyMethodDef worker_methods[] = {
+    {"open", CLASS_METHOD(worker_open), worker_open_doc},
+    {"serve", CLASS_METHOD(worker_serve), worker_serve_doc},
+    {"leave", (PyCFunction)worker_leave, METH_O, worker_leave_doc},
+    {"call", CLASS_METHOD(worker_call), worker_call_doc},
+    {"close", (PyCFunction)worker_close, METH_NOARGS, worker_close_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot worker_slots[] = {
+    {Py_tp_doc, "An interpreter with a GIL of its own, bound to the thread that opens it."},
+    {Py_tp_new, worker_new},
+    {Py_tp_dealloc, worker_dealloc},
+    {Py_tp_methods, worker_methods},
+    {0, NULL},
+};
+
+PyType_Spec ix_worker_spec = {
+    .name = "interp_executor._native.Worker",
+    .basicsize = sizeof(struct ix_worker),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = worker_slots,
+};
