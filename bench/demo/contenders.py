@@ -141,7 +141,7 @@ class Ours(Pool):
         try:
             from interp_executor import InterpreterPoolExecutor
         except ImportError as error:
-            raise MissingError(f"cannot be imported: {error}") from None
+            raise MissingError(str(error)) from None
         return InterpreterPoolExecutor(self.workers)
 
 

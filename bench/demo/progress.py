@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 LINE_EVERY = 10.0
+WIDEST = len("stdlib InterpreterPoolExecutor, part 12")
 
 
 class Progress:
@@ -16,6 +17,9 @@ class Progress:
 
     def advance(self, files: int) -> None:
         """Count files that are done."""
+
+    def forget(self, files: int) -> None:
+        """Take off files that nobody will do, since a contender is out."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -39,6 +43,9 @@ class Lines(Progress):
             self._next = time.monotonic() + LINE_EVERY
             print(f"{100 * self._done // self._total:3} %  {self._what}", file=sys.stderr)
 
+    def forget(self, files: int) -> None:
+        self._total -= files
+
 
 class Bar(Progress):
     """tqdm's bar."""
@@ -48,10 +55,14 @@ class Bar(Progress):
         self._bar = tqdm.tqdm(total=total, bar_format=form, leave=False, dynamic_ncols=True)
 
     def show(self, what: str) -> None:
-        self._bar.set_description_str(what)
+        # At one width, or the bar would change its length with each contender.
+        self._bar.set_description_str(f"{what:{WIDEST}}")
 
     def advance(self, files: int) -> None:
         self._bar.update(files)
+
+    def forget(self, files: int) -> None:
+        self._bar.total -= files
 
     def close(self) -> None:
         self._bar.close()

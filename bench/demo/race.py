@@ -54,8 +54,10 @@ class Race:
 
     def _run_round(self, index: int) -> None:
         teams: list[tuple[Record, Team]] = []
+        running = [record for record in self.records if record.kind == "ok"]
+        self._progress.forget(len(self.sources) * (len(self.records) - len(running)))
         try:
-            for record in self._running():
+            for record in running:
                 team = Team(record.contender, self.workers, self._progress.advance)
                 teams.append((record, team))
                 self._progress.show(f"start of {record.contender.title}")
@@ -63,9 +65,7 @@ class Race:
                 record.rounds.append([])
             for number, part in enumerate(self._parts):
                 for record, team in _turns(teams, index + number):
-                    if record.kind == "ok":
-                        self._progress.show(f"{record.contender.title}, part {number + 1}")
-                        self._run_lap(record, team, part)
+                    self._run_lap(record, team, number, part)
             for record, team in teams:
                 if record.kind == "ok":
                     self._close(record, team)
@@ -73,14 +73,15 @@ class Race:
             for _, team in teams:
                 team.kill()
 
-    def _running(self) -> list[Record]:
-        return [record for record in self.records if record.kind == "ok"]
-
-    def _run_lap(self, record: Record, team: Team, part: list[Source]) -> None:
+    def _run_lap(self, record: Record, team: Team, number: int, part: list[Source]) -> None:
         def lap() -> None:
             record.rounds[-1].append(team.lap(part))
 
-        _guard(record, team, lap)
+        if record.kind == "ok":
+            self._progress.show(f"{record.contender.title}, part {number + 1}")
+            _guard(record, team, lap)
+        else:
+            self._progress.forget(len(part))
 
     def _close(self, record: Record, team: Team) -> None:
         record.note = team.note
