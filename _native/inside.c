@@ -55,10 +55,16 @@ ix_inside_init(struct ix_inside *inside, const struct ix_buffer *path, const str
 }
 
 void
-ix_inside_clear(struct ix_inside *inside)
+ix_inside_forget(struct ix_inside *inside)
 {
     for (uint32_t i = 0; i < inside->ncallables; i++)
-        Py_XDECREF(inside->callables[i]);
+        Py_CLEAR(inside->callables[i]);
+}
+
+void
+ix_inside_clear(struct ix_inside *inside)
+{
+    ix_inside_forget(inside);
     PyMem_RawFree(inside->callables);
     inside->callables = NULL;
     inside->ncallables = 0;

@@ -47,7 +47,7 @@ configure(PyObject *module, PyObject *helpers)
         }
         state->future_type = ix_future_type_new(module, base);
         Py_DECREF(base);
-        if (state->future_type == NULL || PyModule_AddType(module, state->future_type) < 0)
+        if (state->future_type == NULL)
             return NULL;
     }
     Py_RETURN_NONE;
@@ -95,7 +95,9 @@ module_exec(PyObject *module)
 {
     struct ix_module *state = PyModule_GetState(module);
     state->callables = PyDict_New();
-    if (state->callables == NULL || add_type(module, &ix_callable_spec, &state->callable_type) < 0
+    /* Callable and Future are not for Python to name. */
+    state->callable_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ix_callable_spec, NULL);
+    if (state->callables == NULL || state->callable_type == NULL
         || add_type(module, &ix_outbox_spec, &state->outbox_type) < 0
         || add_type(module, &ix_pool_spec, &state->pool_type) < 0
         || add_type(module, &ix_executor_spec, &state->executor_type) < 0

@@ -222,6 +222,19 @@ worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
     return result;
 }
 
+PyDoc_STRVAR(worker_forget_doc, "forget()\n--\n\nDrop the callables kept for the present lease.");
+
+static PyObject *
+worker_forget(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    if (check_open(self, true) < 0)
+        return NULL;
+    ix_worker_to_own(self);
+    ix_inside_forget(&self->inside);
+    ix_worker_to_owner(self);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(worker_close_doc, "close()\n--\n\n"
 "End the interpreter: its threads are joined and its exit callbacks run.");
 
@@ -263,6 +276,7 @@ static PyMethodDef worker_methods[] = {
     {"serve", CLASS_METHOD(worker_serve), worker_serve_doc},
     {"leave", (PyCFunction)worker_leave, METH_O, worker_leave_doc},
     {"call", CLASS_METHOD(worker_call), worker_call_doc},
+    {"forget", (PyCFunction)worker_forget, METH_NOARGS, worker_forget_doc},
     {"close", (PyCFunction)worker_close, METH_NOARGS, worker_close_doc},
     {NULL, NULL, 0, NULL},
 };

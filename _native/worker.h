@@ -42,6 +42,8 @@ bool ix_worker_call(struct ix_worker *worker, struct ix_callable *callable,
 int ix_inside_init(struct ix_inside *inside, const struct ix_buffer *path,
                    const struct ix_buffer *world);
 void ix_inside_clear(struct ix_inside *inside);
+/* Drops the callables that were kept: the next lease loads its own. */
+void ix_inside_forget(struct ix_inside *inside);
 
 /* worker.c. Moves the thread to the owner's interpreter and back. Context: on entry the worker's GIL, on
  * return the owner's; and the other way round. */

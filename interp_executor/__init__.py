@@ -1,0 +1,67 @@
+"""A concurrent.futures executor whose workers are warm subinterpreters, each with its own GIL.
+
+``InterpreterPoolExecutor`` takes the place of ``ProcessPoolExecutor`` by one changed import. Names
+are loaded on first use: every worker imports this package too, and must stay light.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+if sys.implementation.name != "cpython":
+    raise ImportError(
+        f"interp_executor needs CPython: {sys.implementation.name} has no subinterpreters "
+        "with a GIL of their own"
+    )
+if sys.version_info < (3, 13):
+    raise ImportError(
+        "interp_executor needs CPython 3.13 or later: this is "
+        f"{sys.version_info.major}.{sys.version_info.minor}"
+    )
+if "t" in getattr(sys, "abiflags", ""):
+    raise ImportError(
+        "interp_executor does not support free-threaded builds of CPython: "
+        "there, concurrent.futures.ThreadPoolExecutor runs in parallel by itself"
+    )
+
+if TYPE_CHECKING:
+    from interp_executor._errors import BrokenInterpreterPool, TaskError, TransferError
+    from interp_executor._executor import ExecutorStats, InterpreterPoolExecutor
+    from interp_executor._hive import close_idle_workers, prewarm, set_idle_timeout
+
+__all__ = [
+    "BrokenInterpreterPool",
+    "ExecutorStats",
+    "InterpreterPoolExecutor",
+    "TaskError",
+    "TransferError",
+    "close_idle_workers",
+    "prewarm",
+    "set_idle_timeout",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BrokenInterpreterPool": "_errors",
+    "ExecutorStats": "_executor",
+    "InterpreterPoolExecutor": "_executor",
+    "TaskError": "_errors",
+    "TransferError": "_errors",
+    "close_idle_workers": "_hive",
+    "prewarm": "_hive",
+    "set_idle_timeout": "_hive",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

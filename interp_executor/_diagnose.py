@@ -1,0 +1,108 @@
+"""Which part of a value cannot cross, in words. Imported only once something has failed."""
+
+import _pickle
+from collections.abc import Iterator, Mapping
+
+import cloudpickle
+
+from interp_executor._errors import TransferError
+
+_DEPTH = 20
+
+# What to use instead: {module of the type: hint}.
+_HINTS = {
+    "multiprocessing.synchronize": "it belongs to processes; within one process of interpreters, "
+    "let the main interpreter coordinate: split the work into tasks and combine their results",
+    "multiprocessing.queues": "it belongs to processes; return values from tasks instead, or on "
+    "Python 3.14 and later pass a concurrent.interpreters queue",
+    "multiprocessing.connection": "it belongs to processes; return values from tasks instead",
+    "_thread": "locks do not work across interpreters; create it inside the task, or let tasks "
+    "return what the main interpreter then combines",
+    "threading": "thread primitives do not work across interpreters; create it inside the task, "
+    "or let tasks return what the main interpreter then combines",
+    "_io": "open the file inside the task and pass its path",
+    "_socket": "open the socket inside the task and pass its address",
+    "socket": "open the socket inside the task and pass its address",
+    "sqlite3": "open the connection inside the task and pass the path",
+    "generator": "pass a list of its items",
+    "coroutine": "pass the function and its arguments, and run it inside the task",
+}
+
+
+def transfer_error(value: object, place: str, error: BaseException) -> TransferError:
+    """Return the error that says which part of value, called place, cannot cross, and why."""
+    where, culprit = _find(value, place, 0)
+    return _describe(where, culprit, error)
+
+
+def transfer_error_of_call(
+    args: tuple[object, ...], kwargs: dict[str, object], error: BaseException
+) -> TransferError:
+    """Return the error that says which argument of a call cannot cross, and why."""
+    places = [(f"argument {i}", value) for i, value in enumerate(args)]
+    places += [(f"argument {name!r}", value) for name, value in kwargs.items()]
+    for place, value in places:
+        if not _crosses(value):
+            return transfer_error(value, place, error)
+    return _describe("the arguments", args, error)
+
+
+def _describe(where: str, culprit: object, error: BaseException) -> TransferError:
+    kind = type(culprit)
+    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    reason = str(error) or type(error).__name__
+    text = f"{where} cannot cross to another interpreter: {name} object ({reason})"
+    hint = _HINTS.get(kind.__module__) or _HINTS.get(kind.__qualname__)
+    return TransferError(f"{text}; {hint}" if hint else text)
+
+
+def _crosses(value: object) -> bool:
+    try:
+        _pickle.dumps(value, 5)
+    except Exception:
+        try:
+            cloudpickle.dumps(value, protocol=5)
+        except Exception:
+            return False
+    return True
+
+
+def _find(value: object, place: str, depth: int) -> tuple[str, object]:
+    """Return the place and the innermost part of value that does not cross."""
+    if depth < _DEPTH:
+        for step, part in _parts(value):
+            if not _crosses(part):
+                return _find(part, place + step, depth + 1)
+    return place, value
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    """Iterate over what a value is made of, each with how it is reached."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield f"[{key!r}]", part
+            yield f" key {key!r}", key
+    elif isinstance(value, (list, tuple)):
+        yield from ((f"[{i}]", part) for i, part in enumerate(value))
+    elif isinstance(value, (set, frozenset)):
+        yield from ((f" item {part!r}", part) for part in value)
+    elif isinstance(value, BaseException):
+        yield from ((f".args[{i}]", part) for i, part in enumerate(value.args))
+    closure = getattr(value, "__closure__", None)
+    code = getattr(value, "__code__", None)
+    if isinstance(closure, tuple) and code is not None:
+        for name, cell in zip(code.co_freevars, closure, strict=True):
+            yield f"'s variable {name!r}", _cell(cell)
+    owner = getattr(value, "__self__", None)
+    if owner is not None and callable(value):
+        yield ".__self__", owner
+    attributes = getattr(value, "__dict__", None)
+    if isinstance(attributes, dict) and not isinstance(value, type):
+        yield from ((f".{name}", part) for name, part in attributes.items())
+
+
+def _cell(cell: object) -> object:
+    try:
+        return cell.cell_contents  # type: ignore[attr-defined]
+    except ValueError:  # not filled yet
+        return None

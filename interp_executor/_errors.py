@@ -1,0 +1,90 @@
+"""The exceptions of the package."""
+
+import sys
+from pickle import PicklingError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import BrokenExecutor
+
+
+class TransferError(PicklingError, TypeError):
+    """A callable, an argument, a result or an exception cannot cross to another interpreter.
+
+    The message names the type and the place of what failed; ``__cause__`` is the failure itself.
+    """
+
+
+class TaskError(Exception):
+    """Stands for an exception of a task whose class cannot cross.
+
+    Attributes
+    ----------
+    type_name : str
+        The class's qualified name in the worker, with its module.
+    message : str
+        ``str()`` of the exception.
+    traceback : str
+        The worker's formatted traceback.
+    """
+
+    def __init__(self, type_name: str, message: str, traceback: str = "") -> None:
+        super().__init__(type_name, message, traceback)
+        self.type_name = type_name
+        self.message = message
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}" if self.message else self.type_name
+
+
+class RemoteTraceback(Exception):
+    """A worker's formatted traceback, at the root of the ``__cause__`` chain of what it raised."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+def _broken_bases() -> "tuple[type[BrokenExecutor], ...]":
+    from concurrent.futures.process import BrokenProcessPool
+
+    if sys.version_info >= (3, 14):
+        from concurrent.futures.interpreter import BrokenInterpreterPool
+
+        return BrokenInterpreterPool, BrokenProcessPool
+    from concurrent.futures.thread import BrokenThreadPool
+
+    return BrokenThreadPool, BrokenProcessPool
+
+
+def _make_broken_interpreter_pool() -> type:
+    return type(
+        "BrokenInterpreterPool",
+        _broken_bases(),
+        {
+            "__doc__": "An initializer failed: the pool is not usable any more.\n\n"
+            "The initializer's exception is the ``__cause__``. The standard library's exceptions\n"
+            "of broken pools are its bases, so that existing ``except`` clauses hold.",
+            "__module__": "interp_executor",
+        },
+    )
+
+
+if TYPE_CHECKING:
+    from concurrent.futures.process import BrokenProcessPool
+    from concurrent.futures.thread import BrokenThreadPool
+
+    class BrokenInterpreterPool(BrokenThreadPool, BrokenProcessPool):
+        """An initializer failed: the pool is not usable any more."""
+
+
+def __getattr__(name: str) -> object:
+    # Made on first use: its base for processes costs the import of multiprocessing.
+    if name != "BrokenInterpreterPool":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = _make_broken_interpreter_pool()
+    return value

@@ -1,0 +1,351 @@
+"""InterpreterPoolExecutor: the executor's policy; the mechanics are in C.
+
+    submit ----> encode ----> queue ----> worker: decode, call, encode ----> task is DONE
+     |                       (FIFO)         (own interpreter, own GIL)         |
+     v                                                                         v
+    future <------- result() reads the task, waiting on it if need be ----------
+       ^                                                                       |
+       +-- callbacks, wait(), asyncio <-- notifier publishes <-- outbox <------+
+
+1. ``submit`` (C) encodes the callable and its arguments into a task, appends it to the pool's queue
+   and wakes one worker; the owner's GIL is neither released nor waited for.
+2. A worker takes the task, runs it in its interpreter, writes the outcome into the task and wakes
+   whoever waits for it. It never takes the owner's GIL to do so.
+3. A future that somebody observes (a callback, ``wait``, asyncio) goes through the outbox, and the
+   notifier completes it as the base class does.
+"""
+
+import itertools
+import logging
+import os
+import sys
+import threading
+import types
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self
+
+from interp_executor import _native, _outcome, _serialize
+from interp_executor._errors import TransferError
+from interp_executor._hive import Pool, WorkerThread, broken_error, hive
+
+_LOGGER = logging.getLogger("concurrent.futures")
+_counter = itertools.count()
+
+
+def _log_callback(future: Future[Any], error: BaseException) -> None:
+    _LOGGER.error("exception calling callback for %r", future, exc_info=error)
+
+
+def _configure() -> None:
+    """Give the C core what it calls in Python, and pickles from workers their main module."""
+    _native.configure(
+        types.SimpleNamespace(
+            encode_callable=_serialize.encode_callable,
+            dumps_value=_serialize.dumps_value,
+            dumps_call=_serialize.dumps_call,
+            decode_exception=_outcome.decode,
+            failed_error=_outcome.failed,
+            undecodable_error=_outcome.undecodable,
+            broken_error=broken_error,
+            log_callback=_log_callback,
+            new_condition=threading.Condition,
+            transfer_error=TransferError,
+            cancelled_error=CancelledError,
+            invalid_state_error=InvalidStateError,
+            future_base=Future,
+        )
+    )
+    _native.set_main_by_value(_serialize.find_main() is None)
+    if "__main__" in sys.modules:
+        sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
+
+
+_configure()
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorStats:
+    """What an executor's pool is doing, at one moment.
+
+    Attributes
+    ----------
+    max_workers : int
+        The most workers the pool may have.
+    workers : int
+        Workers that serve the pool or are being started for it.
+    idle : int
+        Workers that wait for work.
+    running : int
+        Workers that run a task or a part of a map.
+    queued : int
+        Tasks that no worker has taken yet; a map counts as one.
+    submitted, completed, failed, cancelled : int
+        Tasks submitted so far; of these, those that ran to an end (failed: by an exception) and
+        those that a worker found cancelled. Items of maps are not counted.
+    warm : int
+        Interpreters of this process's hive that wait for an executor.
+    """
+
+    max_workers: int
+    workers: int
+    idle: int
+    running: int
+    queued: int
+    submitted: int
+    completed: int
+    failed: int
+    cancelled: int
+    warm: int
+
+
+class _WorkQueue:
+    """Answers what monitors ask of a ThreadPoolExecutor's ``_work_queue``."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def qsize(self) -> int:
+        """Return how many tasks no worker has taken yet."""
+        return self._pool.counts()[4]
+
+    def empty(self) -> bool:
+        """Return whether nothing is queued."""
+        return self.qsize() == 0
+
+
+def _is_context(value: object) -> bool:
+    """Whether value is a multiprocessing context; if its module is not loaded, it cannot be."""
+    module = sys.modules.get("multiprocessing.context")
+    return module is not None and isinstance(value, module.BaseContext)
+
+
+class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
+    """Runs calls in warm subinterpreters of this process, each with its own GIL.
+
+    Parameters
+    ----------
+    max_workers : int, optional
+        The most interpreters that work at once; by default os.process_cpu_count(). They are
+        started on demand.
+    thread_name_prefix : str, optional
+        Prefix of the worker threads' names. A multiprocessing context given here is taken as
+        mp_context, so that calls written for ProcessPoolExecutor work unchanged.
+    initializer : callable, optional
+        Called with initargs in each interpreter before its first task.
+    initargs : tuple, optional
+        Arguments of the initializer.
+    max_tasks_per_child : int, optional
+        After so many tasks an interpreter is ended and another takes its place; by default never.
+    mp_context : multiprocessing context, optional
+        Accepted for ProcessPoolExecutor's sake; no processes are started.
+    reuse : bool, optional
+        Keep the interpreters for later executors of this process, scrubbed of user modules, hooks
+        and handlers. Otherwise only those that are provably as new are kept.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments that do not fit, with the standard library's messages.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: Any = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        mp_context: Any = None,
+        reuse: bool = False,
+    ) -> None:
+        if _is_context(thread_name_prefix):
+            if mp_context is not None:
+                raise TypeError("mp_context is given twice")
+            mp_context, thread_name_prefix = thread_name_prefix, ""
+        if mp_context is not None and not _is_context(mp_context):
+            raise TypeError(f"mp_context must be a multiprocessing context, not {mp_context!r}")
+        if max_workers is None:
+            max_workers = os.process_cpu_count() or 1
+        if max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if max_tasks_per_child is not None:
+            if not isinstance(max_tasks_per_child, int):
+                raise TypeError("max_tasks_per_child must be an integer")
+            if max_tasks_per_child <= 0:
+                raise ValueError("max_tasks_per_child must be >= 1")
+        pool = Pool(max_workers, hive().outbox)
+        pool.thread_name_prefix = (
+            thread_name_prefix or f"InterpreterPoolExecutor-{next(_counter)}"
+        )
+        pool.initializer = initializer
+        pool.initargs = tuple(initargs)
+        pool.max_tasks_per_child = max_tasks_per_child
+        pool.reuse = reuse
+        self._adopt(pool, mp_context, {})
+
+    def _adopt(self, pool: Pool, mp_context: Any, options: dict[str, Any]) -> None:
+        self._attach(pool)
+        self._pool = pool
+        self._mp_context = mp_context
+        self._options = options
+        self._work_queue = _WorkQueue(pool)  # type: ignore[assignment]
+        self._shutdown_lock = pool.lock  # type: ignore[assignment]
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+    ) -> Iterator[Any]:
+        """Return an iterator over fn(*items), items taken from the iterables side by side.
+
+        Parameters
+        ----------
+        fn : callable
+            Called once per item, in the workers.
+        *iterables : iterable
+            Consumed at once, unless buffersize is given.
+        timeout : float, optional
+            Seconds from now after which the iterator raises TimeoutError.
+        chunksize : int, optional
+            Items per claim of a worker. By default claims are sized by the measured time per item.
+        buffersize : int, optional
+            The most items that may be under way or unread at a time.
+
+        Returns
+        -------
+        iterator
+            Results in order. At the first exception, what came before it has been yielded, it is
+            raised, and what has not been started is cancelled.
+        """
+        chunksize = self._options.get("chunksize") if chunksize is None else chunksize
+        buffersize = self._options.get("buffersize") if buffersize is None else buffersize
+        _check_map_sizes(chunksize, buffersize)
+        if type(self).submit is not _native.Executor.submit:
+            return _map_by_submit(self, fn, iterables, timeout, buffersize)
+        iterators = tuple(iter(iterable) for iterable in iterables)
+        if not iterators:
+            return iter(())
+        return self._map(fn, iterators, chunksize or 0, buffersize or 0, timeout)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Accept no more tasks and free the workers once the pending ones are done.
+
+        Parameters
+        ----------
+        wait : bool
+            Return only when all is done and no user state is left in any worker.
+        cancel_futures : bool
+            Cancel what no worker has taken yet.
+        """
+        pool = self._pool
+        with pool.lock:
+            pool.shut_down = True
+        pool.close()
+        if cancel_futures:
+            pool.cancel_pending()
+        if wait:
+            pool.join()
+            pool.join_threads()
+
+    def with_options(
+        self, *, chunksize: int | None = None, buffersize: int | None = None
+    ) -> Self:
+        """Return a view of this executor whose calls have other defaults.
+
+        A view has the full interface and shares the workers; shutting it down shuts all down. Its
+        options are added to those of the view it is made from.
+
+        Parameters
+        ----------
+        chunksize, buffersize : int, optional
+            The defaults of map().
+        """
+        _check_map_sizes(chunksize, buffersize)
+        given = {"chunksize": chunksize, "buffersize": buffersize}
+        options = {name: value for name, value in given.items() if value is not None}
+        view = type(self).__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._adopt(self._pool, self._mp_context, {**self._options, **options})
+        return view
+
+    def stats(self) -> ExecutorStats:
+        """Return what the pool is doing now."""
+        pool = self._pool
+        submitted, finished, failed, cancelled, queued, running, workers, parked = pool.counts()
+        return ExecutorStats(
+            max_workers=pool.max_workers,
+            workers=workers,
+            idle=parked,
+            running=running,
+            queued=queued,
+            submitted=submitted,
+            completed=finished,
+            failed=failed,
+            cancelled=cancelled,
+            warm=pool.hive.warm(),
+        )
+
+    # What monitors, tests and subclasses read of a ThreadPoolExecutor.
+
+    @property
+    def _max_workers(self) -> int:
+        return self._pool.max_workers
+
+    @property
+    def _threads(self) -> set[WorkerThread]:
+        with self._pool.lock:
+            return set(self._pool.threads)
+
+    @property
+    def _shutdown(self) -> bool:
+        return self._pool.shut_down
+
+    @property
+    def _broken(self) -> BaseException | bool:
+        return self._pool.failure or False
+
+
+def _check_map_sizes(chunksize: int | None, buffersize: int | None) -> None:
+    if chunksize is not None and chunksize < 1:
+        raise ValueError("chunksize must be >= 1.")
+    if buffersize is not None:
+        if not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
+        if buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+
+
+def _map_by_submit(
+    executor: Executor,
+    fn: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    timeout: float | None,
+    buffersize: int | None,
+) -> Iterator[Any]:
+    """map() for a subclass with a submit() of its own: one future per item goes through it."""
+    from time import monotonic
+
+    end = None if timeout is None else timeout + monotonic()
+    items = zip(*iterables, strict=False)
+    futures = [executor.submit(fn, *args) for args in itertools.islice(items, buffersize)]
+    futures.reverse()
+
+    def results() -> Generator[Any]:
+        try:
+            while futures:
+                for args in itertools.islice(items, 1):  # nothing is left without a buffersize
+                    futures.insert(0, executor.submit(fn, *args))
+                yield futures.pop().result(None if end is None else end - monotonic())
+        finally:
+            for future in futures:
+                future.cancel()
+
+    return results()

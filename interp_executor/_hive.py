@@ -1,0 +1,399 @@
+"""The hive: an owner's workers, from the start of their threads to their end.
+
+Each interpreter that uses executors is an owner and has one hive. A worker is a thread of the owner
+that holds one interpreter; it serves one pool at a time:
+
+    start -> open the interpreter -> serve a pool -> clean? -> park -> serve another -> ... -> close
+                                                      no  -> close
+
+A pool counts its workers in before their threads exist, so that shutdown waits for those too, and
+out when nothing of its tasks is left: after the interpreter has ended or was found clean.
+"""
+
+import itertools
+import logging
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from interp_executor import _native, _worker, _world
+
+_LOGGER = logging.getLogger("concurrent.futures")
+
+# 3.13 corrupts memory when these are first imported in several interpreters at once; imported in
+# the main interpreter first, they are safe.
+_IMPORT_BEFORE_WORKERS = ("datetime",) if sys.version_info < (3, 14) else ()
+
+
+class Pool(_native.Pool):
+    """The queue of an executor and what its workers need to know of it.
+
+    Executors and their views share it, and workers hold it while they serve it; it knows none of
+    them, so that an executor can be collected while its last tasks run.
+    """
+
+    def __init__(self, max_workers: int, outbox: _native.Outbox) -> None:
+        self.max_workers = max_workers
+        self.thread_name_prefix = ""
+        self.initializer: Callable[..., object] | None = None
+        self.initargs: tuple[object, ...] = ()
+        self.max_tasks_per_child: int | None = None
+        self.reuse = False
+        self.hive: Hive = hive()
+        self.lock = threading.Lock()
+        self.threads: set[WorkerThread] = set()
+        self.failure: BaseException | None = None  # why the pool is broken
+        self.shut_down = False
+        self._names = itertools.count()
+
+    def start_worker(self) -> None:
+        """Start the worker that the queue has counted in."""
+        try:
+            self.hive.lease(self)
+        except BaseException:
+            self.leave()
+            raise
+
+    def next_name(self) -> str:
+        """Return the name of the next worker's thread."""
+        return f"{self.thread_name_prefix}_{next(self._names)}"
+
+    def refuse(self) -> None:
+        """Raise why nothing more can be submitted."""
+        if self.failure is not None:
+            raise broken_error(self)
+        if self.hive.closed:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def world(self) -> bytes:
+        """Return the owner's world as it is now."""
+        return _world.encode()
+
+    def fail(self, error: BaseException) -> None:
+        """Break the pool: nothing that is queued will run."""
+        with self.lock:
+            if self.failure is None:
+                self.failure = error
+        self.break_()
+
+    def join_threads(self) -> None:
+        """Wait for the threads that have left and are about to end."""
+        with self.lock:
+            ending = [thread for thread in self.threads if thread.ending]
+        for thread in ending:
+            if thread is not threading.current_thread():
+                thread.join()
+
+
+def broken_error(pool: Pool) -> BaseException:
+    """Return a BrokenInterpreterPool with the reason as its cause."""
+    from interp_executor._errors import BrokenInterpreterPool
+
+    error = BrokenInterpreterPool(
+        "A worker could not be set up (its initializer failed, or its interpreter could not be "
+        "started), the pool is not usable anymore"
+    )
+    error.__cause__ = pool.failure
+    return error
+
+
+class WorkerThread(threading.Thread):
+    """A worker: one thread of the owner, one interpreter, bound together for life."""
+
+    def __init__(self, hive: "Hive", pool: Pool | None, name: str) -> None:
+        # Subinterpreters allow no daemon threads; in the main interpreter, a task that cannot be
+        # stopped must not keep the process alive.
+        super().__init__(name=name, daemon=_native.is_main_interpreter())
+        self.ending = False
+        self._hive = hive
+        self._pool = pool
+        self._path = tuple(sys.path)
+        self._birth_world = _world.encode()
+        self._worker = _native.Worker()
+        self._mail = threading.Semaphore(0)  # released when _pool is set, or to end
+
+    def run(self) -> None:
+        """Open the interpreter, serve pools, close it. Only faults of our own escape."""
+        try:
+            opened = self._open()
+            while opened and (self._pool is not None or self._park()):
+                opened = self._serve(self._pool)
+                self._pool = None
+        finally:
+            self._hive.forget(self)
+
+    def assign(self, pool: Pool | None) -> None:
+        """Give a parked worker its next pool, or None to end it."""
+        self._pool = pool
+        if pool is not None:
+            self.name = pool.next_name()
+        self._mail.release()
+
+    def _open(self) -> bool:
+        try:
+            self._worker.open(self._path, self._birth_world)
+        except RuntimeError as error:
+            self.ending = True
+            if self._pool is not None:
+                self._pool.fail(error)
+                self._pool.leave()
+            return False
+        return True
+
+    def _park(self) -> bool:
+        """Wait to be assigned a pool; False if the interpreter has been closed instead."""
+        kept = self._hive.park(self)
+        while kept and not self._mail.acquire(timeout=self._hive.idle_timeout()):
+            if self._hive.unpark(self):
+                break  # idle for too long; otherwise an assignment is on its way
+        if self._pool is None:
+            self.ending = True
+            self._worker.close()
+        return self._pool is not None
+
+    def _serve(self, pool: Pool) -> bool:
+        """Serve the pool; return whether the interpreter is still open."""
+        with pool.lock:
+            pool.threads.add(self)
+        arrived = self._set_up(pool)
+        worn = arrived and self._worker.serve(pool, pool.max_tasks_per_child or 0)
+        kept = arrived and not worn and self._is_fit(pool)
+        if not kept:
+            self.ending = True
+            self._worker.close()
+        with pool.lock:
+            if kept:
+                pool.threads.discard(self)
+        if arrived:
+            self._worker.leave(pool)
+        else:
+            pool.leave()
+        if worn:
+            self._replace(pool)
+        return kept
+
+    def _set_up(self, pool: Pool) -> bool:
+        """Name the worker and run the pool's initializer; whether that went well."""
+        worker = self._worker
+        try:
+            worker.call(pool, _worker.name_thread, self.name)
+            world = pool.world()
+            if world != self._birth_world:
+                worker.call(pool, _worker.update_world, world)
+            if pool.initializer is not None:
+                worker.call(pool, pool.initializer, *pool.initargs)
+        except BaseException as error:
+            _LOGGER.critical("Exception in initializer:", exc_info=error)
+            pool.fail(error)
+            return False
+        return True
+
+    def _is_fit(self, pool: Pool) -> bool:
+        """Whether the interpreter may serve another executor."""
+        if pool.failure is not None or self._hive.closed:
+            return False
+        if pool.reuse:
+            self._worker.forget()
+            return self._worker.call(pool, _worker.scrub) is True
+        return pool.initializer is None and self._worker.call(pool, _worker.is_clean) is True
+
+    def _replace(self, pool: Pool) -> None:
+        """Start another worker in place of this one if work is left."""
+        if pool.wants_worker():
+            try:
+                pool.start_worker()
+            except RuntimeError as error:  # no thread to be had
+                if pool.counts()[6] == 0:
+                    pool.fail(error)
+
+
+class Hive:
+    """The workers of one owner, and the notifier that publishes the futures somebody observes."""
+
+    def __init__(self) -> None:
+        self.outbox = _native.Outbox()
+        self.closed = False
+        self._lock = threading.Lock()
+        self._parked: list[WorkerThread] = []
+        self._threads: set[WorkerThread] = set()
+        self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+        self._notifier: threading.Thread | None = None
+        self._idle_timeout: float | None = 60.0
+        self._spares = itertools.count()
+
+    def lease(self, pool: Pool) -> None:
+        """Give the pool a worker: a parked one, or a new thread. It has been counted in."""
+        _refuse_while_loading_main()
+        with self._lock:
+            if self.closed and pool not in self._pools:
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            self._start_notifier_locked()
+            self._pools.add(pool)
+            worker = self._parked.pop() if self._parked else None
+        if worker is not None:
+            worker.assign(pool)
+        else:
+            self._start(WorkerThread(self, pool, pool.next_name()))
+
+    def _start(self, thread: WorkerThread) -> None:
+        with self._lock:
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except BaseException:
+            self.forget(thread)
+            raise
+
+    def _start_notifier_locked(self) -> None:
+        if self._notifier is not None:
+            return
+        for module in _IMPORT_BEFORE_WORKERS:
+            __import__(module)
+        # Before the thread exists: at exit, what is registered last ends first.
+        threading._register_atexit(self.close)  # type: ignore[attr-defined]
+        notifier = threading.Thread(
+            target=self.outbox.serve,
+            name="interp_executor-notifier",
+            daemon=_native.is_main_interpreter(),
+        )
+        notifier.start()
+        self._notifier = notifier
+
+    def prewarm(self, n: int) -> None:
+        """Make n spare interpreters in the background."""
+        _refuse_while_loading_main()
+        with self._lock:
+            if self.closed:
+                raise RuntimeError("cannot start interpreters after interpreter shutdown")
+            self._start_notifier_locked()
+        for _ in range(n):
+            self._start(WorkerThread(self, None, f"interp_executor-spare_{next(self._spares)}"))
+
+    def park(self, worker: WorkerThread) -> bool:
+        """Keep a clean worker for the next pool; False if the hive is closed."""
+        with self._lock:
+            if not self.closed:
+                self._parked.append(worker)
+            return not self.closed
+
+    def unpark(self, worker: WorkerThread) -> bool:
+        """Take a worker off the parked ones; False if it has been taken already."""
+        with self._lock:
+            if worker not in self._parked:
+                return False
+            self._parked.remove(worker)
+            return True
+
+    def forget(self, worker: WorkerThread) -> None:
+        """Count a thread out that ends."""
+        with self._lock:
+            self._threads.discard(worker)
+
+    def idle_timeout(self) -> float | None:
+        """Return how long a worker stays parked, in seconds; None: for ever."""
+        return self._idle_timeout
+
+    def set_idle_timeout(self, seconds: float | None) -> None:
+        """Set how long workers stay parked from now on."""
+        self._idle_timeout = seconds
+
+    def close_idle_workers(self) -> None:
+        """End the parked workers and wait for them."""
+        with self._lock:
+            parked, self._parked = self._parked, []
+        for worker in parked:
+            worker.assign(None)
+        for worker in parked:
+            worker.join()
+
+    def close(self) -> None:
+        """At the interpreter's exit: finish what was submitted, then end every worker."""
+        with self._lock:
+            self.closed = True
+            pools = list(self._pools)
+        for pool in pools:
+            pool.close()
+        for pool in pools:
+            pool.join()
+        self.close_idle_workers()
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+        self.outbox.close()
+        if self._notifier is not None:
+            self._notifier.join()
+
+    def warm(self) -> int:
+        """Return how many interpreters wait for work."""
+        with self._lock:
+            return len(self._parked)
+
+
+def _refuse_while_loading_main() -> None:
+    if _worker.loading_main:
+        raise RuntimeError(
+            "An attempt has been made to use an InterpreterPoolExecutor while a worker loads the "
+            "main script. Workers load it to find the functions it defines, so what is to run "
+            "only once must be guarded:\n\n"
+            "    if __name__ == '__main__':\n"
+            "        main()\n"
+        )
+
+
+_hive: Hive | None = None
+_hive_lock = threading.Lock()
+
+
+def hive() -> Hive:
+    """Return the hive of the calling interpreter."""
+    global _hive
+    with _hive_lock:
+        if _hive is None:
+            _hive = Hive()
+        return _hive
+
+
+def prewarm(n: int = 1) -> None:
+    """Make n spare interpreters in the background, for the executors to come.
+
+    Parameters
+    ----------
+    n : int
+        How many; at least 1.
+    """
+    if n < 1:
+        raise ValueError("n must be at least 1")
+    hive().prewarm(n)
+
+
+def close_idle_workers() -> None:
+    """End the interpreters that wait for an executor, and wait until they are gone."""
+    hive().close_idle_workers()
+
+
+def set_idle_timeout(seconds: float | None) -> None:
+    """Set how long an interpreter waits for the next executor before it ends.
+
+    Parameters
+    ----------
+    seconds : float or None
+        At least 0; None means without limit. The default is 60.
+    """
+    if seconds is not None and seconds < 0:
+        raise ValueError("seconds must be at least 0 or None")
+    hive().set_idle_timeout(seconds)
+
+
+def wait_until_warm(n: int, timeout: float) -> bool:
+    """Wait until n interpreters are parked; return whether that came true. For tests and benches."""
+    end = time.monotonic() + timeout
+    while hive().warm() < n:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.001)
+    return True

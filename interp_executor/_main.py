@@ -1,0 +1,51 @@
+"""Loading the main script in a worker, as multiprocessing's spawn does.
+
+The script runs once, as ``__mp_main__``, in a module that is ``__main__`` too, so that pickles find
+what it defines under either name and its globals live on between tasks.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+def load(kind: str, where: str) -> ModuleType:
+    """Load the script known by its module name or its path (see _serialize.find_main())."""
+    code, attributes = _by_name(where) if kind == "name" else _by_path(where)
+    module = ModuleType("__mp_main__")
+    module.__dict__.update(attributes)
+    previous = sys.modules["__main__"]
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    try:
+        exec(code, module.__dict__)  # noqa: S102 - the user's own script
+    except BaseException:
+        sys.modules["__main__"] = previous
+        del sys.modules["__mp_main__"]
+        raise
+    return module
+
+
+def _by_name(name: str) -> tuple[Any, dict[str, object]]:
+    from importlib.util import find_spec
+
+    spec = find_spec(name)
+    code = None
+    if spec is not None and spec.loader is not None:
+        code = spec.loader.get_code(name)  # type: ignore[attr-defined]
+    if spec is None or code is None:
+        raise ImportError(f"the main module {name!r} cannot be loaded in a worker", name=name)
+    attributes = {
+        "__file__": spec.origin,
+        "__package__": spec.parent,
+        "__loader__": spec.loader,
+        "__spec__": None,
+    }
+    return code, attributes
+
+
+def _by_path(path: str) -> tuple[Any, dict[str, object]]:
+    from io import open_code
+
+    with open_code(path) as file:
+        source = file.read()
+    return compile(source, path, "exec"), {"__file__": path, "__package__": None}

@@ -1,0 +1,229 @@
+"""Exceptions across interpreters: taken apart in the worker, put together in the owner.
+
+An exception crosses with its type, arguments, attributes and notes, the exceptions of its
+``__cause__``, ``__context__`` and group, and, at the root of the ``__cause__`` chain, the worker's
+formatted traceback. Each exception is pickled by itself, so that one that cannot cross costs only
+itself: a ``TaskError`` with its name, message and traceback then stands in its place.
+"""
+
+import _pickle
+from typing import Any, NamedTuple
+
+from interp_executor._errors import RemoteTraceback, TaskError, TransferError
+
+# How an exception is rebuilt.
+_PICKLED = 0  # pickle of the exception: __init__ is called again
+_RAW = 1  # pickle of (class, args, __dict__): __init__ is not called
+_GROUP = 2  # pickle of (class, message, __dict__), and the members
+_LOST = 3  # nothing crosses but the texts
+
+
+class _Node(NamedTuple):
+    """One exception of the graph; others are named by their place in the list of nodes."""
+
+    how: int
+    data: bytes
+    type_name: str
+    message: str
+    cause: int | None
+    context: int | None
+    suppress: bool
+    members: list[int]
+
+
+def encode(error: BaseException) -> bytes:
+    """Take an exception apart. Never raises but for lack of memory."""
+    nodes: list[_Node | None] = []
+    _add(error, nodes, {})
+    plain = [tuple(node) for node in nodes if node is not None]
+    return _pickle.dumps((plain, _format(error)), 5)
+
+
+def _format(error: BaseException) -> str:
+    import traceback
+
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception as failure:  # a __str__ or a __notes__ that raises
+        return f"{_type_name(error)} (its traceback cannot be formatted: {failure!r})\n"
+
+
+def _add(error: BaseException, nodes: list[_Node | None], places: dict[int, int]) -> int:
+    """Add an exception and those it refers to; return its place."""
+    if id(error) in places:
+        return places[id(error)]
+    place = places[id(error)] = len(nodes)
+    nodes.append(None)
+
+    def add(other: BaseException | None) -> int | None:
+        return None if other is None else _add(other, nodes, places)
+
+    members: list[int] = []
+    if isinstance(error, BaseExceptionGroup):
+        members = [_add(member, nodes, places) for member in error.exceptions]
+        how, data = _take_apart(error, ((_GROUP, (type(error), error.message, _state(error))),))
+    else:
+        how, data = _take_apart(
+            error,
+            ((_PICKLED, error), (_RAW, (type(error), error.args, _state(error)))),
+        )
+    nodes[place] = _Node(
+        how,
+        data,
+        _type_name(error),
+        _message(error),
+        add(error.__cause__),
+        add(error.__context__),
+        error.__suppress_context__,
+        members,
+    )
+    return place
+
+
+def _take_apart(
+    error: BaseException, attempts: tuple[tuple[int, object], ...]
+) -> tuple[int, bytes]:
+    for how, value in attempts:
+        for dumps in (_dumps, _dumps_by_value):
+            try:
+                data = dumps(value)
+                if how != _PICKLED or _is_faithful(error, data):
+                    return how, data
+                break  # a pickle that rebuilds something else does so by value too
+            except Exception:  # noqa: S112 - the next attempt; the last one keeps the texts
+                continue
+    return _LOST, b""
+
+
+def _dumps(value: object) -> bytes:
+    return _pickle.dumps(value, 5)
+
+
+def _dumps_by_value(value: object) -> bytes:
+    import cloudpickle
+
+    data: bytes = cloudpickle.dumps(value, protocol=5)
+    return data
+
+
+def _is_faithful(error: BaseException, data: bytes) -> bool:
+    """Whether __init__ makes the same exception of the arguments again."""
+    try:
+        copy = _pickle.loads(data)
+        return type(copy) is type(error) and bool(copy.args == error.args)
+    except Exception:
+        return False
+
+
+def _state(error: BaseException) -> dict[str, Any]:
+    return dict(vars(error))
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"(str() of it raises {type(failure).__name__})"
+
+
+def decode(data: bytes) -> BaseException:
+    """Put an exception together again."""
+    plain, text = _pickle.loads(data)
+    nodes = [_Node(*fields) for fields in plain]
+    built: dict[int, BaseException] = {}
+    error = _build(0, nodes, built, text)
+    for place, node in enumerate(nodes):
+        exception = built.get(place)
+        if exception is not None:
+            _link(exception, node, built)
+    _attach(error, text)
+    return error
+
+
+def _build(
+    place: int, nodes: list[_Node], built: dict[int, BaseException], text: str
+) -> BaseException:
+    pending = [place]
+    while pending:
+        current = pending.pop()
+        if current in built:
+            continue
+        node = nodes[current]
+        missing = [member for member in node.members if member not in built]
+        if missing:
+            pending += [current, *missing]
+            continue
+        built[current] = _rebuild(node, [built[member] for member in node.members], text)
+        pending += [other for other in (node.cause, node.context) if other is not None]
+    return built[place]
+
+
+def _rebuild(node: _Node, members: list[BaseException], text: str) -> BaseException:
+    try:
+        if node.how != _LOST:
+            return _load(node, members)
+    except Exception as failure:
+        lost = TaskError(node.type_name, node.message, text)
+        lost.add_note(f"The exception's class cannot be loaded here: {failure!r}")
+        return lost
+    return TaskError(node.type_name, node.message, text)
+
+
+def _load(node: _Node, members: list[BaseException]) -> BaseException:
+    loaded = _pickle.loads(node.data)
+    if node.how == _PICKLED:
+        error: BaseException = loaded
+        return error
+    kind, what, state = loaded
+    if node.how == _GROUP:
+        error = kind.__new__(kind, what, members)
+    else:
+        error = kind.__new__(kind, *what)
+        error.args = what
+    vars(error).update(state)
+    return error
+
+
+def _link(error: BaseException, node: _Node, built: dict[int, BaseException]) -> None:
+    if node.cause is not None:
+        error.__cause__ = built[node.cause]
+    if node.context is not None:
+        error.__context__ = built[node.context]
+    error.__suppress_context__ = node.suppress
+
+
+def _attach(error: BaseException, text: str) -> None:
+    """Put the worker's traceback at the root of the chain of causes."""
+    seen = {id(error)}
+    root = error
+    while root.__cause__ is not None and id(root.__cause__) not in seen:
+        root = root.__cause__
+        seen.add(id(root))
+    root.__cause__ = RemoteTraceback(text)
+
+
+def encode_unloadable(error: BaseException, what: str) -> bytes:
+    """Encode that a worker could not load a task's callable or arguments because of error."""
+    reason = str(error) or type(error).__name__
+    outer = TransferError(
+        f"a worker cannot load the task's {what}: {type(error).__name__}: {reason}"
+    )
+    outer.__cause__ = error
+    return encode(outer)
+
+
+def failed(text: str) -> BaseException:
+    """Return the exception for a failure of the machinery, described by text."""
+    return MemoryError(text or "no memory for the outcome of a task")
+
+
+def undecodable(error: Exception) -> BaseException:
+    """Return the exception for a result that arrived but cannot be rebuilt here."""
+    outer = TransferError(f"the result cannot be rebuilt: {type(error).__name__}: {error}")
+    outer.__cause__ = error
+    return outer

@@ -1,0 +1,168 @@
+"""Between leases: whether a worker is as it was born, and making it so as far as possible.
+
+A worker serves the next executor only if nothing of what ran can be seen by its tasks. ``is_clean``
+proves that without changing anything; ``scrub`` (for executors with ``reuse=True``) undoes what can
+be undone: exit callbacks run, user modules are dropped, hooks, handlers and filters are restored.
+"""
+
+import _thread
+import atexit
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from interp_executor import _worker
+
+_HOOKS = ("excepthook", "displayhook", "unraisablehook", "breakpointhook", "stdout", "stderr", "stdin")
+
+
+class _Birth(NamedTuple):
+    modules: frozenset[str]
+    main: ModuleType
+    hooks: tuple[Any, ...]
+    meta_path: tuple[Any, ...]
+    path_hooks: tuple[Any, ...]
+    callbacks: int
+
+
+_birth: _Birth | None = None
+
+# Exit callbacks that the present lease registered: (function, args, kwargs).
+_registered: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
+_register = atexit.register
+
+
+def remember_birth() -> None:
+    """Take the snapshot that is_clean() compares with and scrub() goes back to."""
+    global _birth
+    _birth = _Birth(
+        frozenset(sys.modules),
+        sys.modules["__main__"],
+        tuple(getattr(sys, name) for name in _HOOKS),
+        tuple(sys.meta_path),
+        tuple(sys.path_hooks),
+        atexit._ncallbacks(),
+    )
+    atexit.register = _register_recorded
+
+
+def _register_recorded(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    _registered.append((function, args, kwargs))
+    return _register(function, *args, **kwargs)
+
+
+_register_recorded.__name__ = _register_recorded.__qualname__ = "register"
+
+
+def is_clean() -> bool:
+    """Return whether nothing of what ran is left that the next executor's tasks could see."""
+    birth = _birth
+    return (
+        birth is not None
+        and not _worker.came_by_value
+        and all(name in birth.modules or _is_ours(name) for name in sys.modules)
+        and sys.modules["__main__"] is birth.main
+        and _same(birth.hooks, (getattr(sys, name) for name in _HOOKS))
+        and _same(birth.meta_path, sys.meta_path)
+        and _same(birth.path_hooks, sys.path_hooks)
+        and sys.gettrace() is None
+        and sys.getprofile() is None
+        and atexit._ncallbacks() == birth.callbacks
+        and _thread._count() == 0
+    )
+
+
+def _same(before: tuple[Any, ...], now: Any) -> bool:
+    now = tuple(now)
+    return len(before) == len(now) and all(a is b for a, b in zip(before, now, strict=True))
+
+
+# What the worker itself imports when it needs it; these hold nothing of a task's.
+_OURS = frozenset({"_pickle", "_compat_pickle", "copyreg", "_thread", "atexit", "functools"})
+
+
+def _is_ours(name: str) -> bool:
+    return name in _OURS or name in {
+        "interp_executor._outcome",
+        "interp_executor._scrub",
+        "interp_executor._world",
+    }
+
+
+def scrub() -> bool:
+    """Undo what the lease left behind; return whether the worker may serve another."""
+    if _birth is None:
+        return False
+    _run_exit_callbacks()
+    if _thread._count() != 0:
+        return False
+    _restore_hooks(_birth)
+    _restore_logging()
+    _drop_user_modules(_birth)
+    _worker._world = {}
+    _worker.came_by_value = False
+    import gc
+
+    gc.collect()
+    return _thread._count() == 0
+
+
+def _run_exit_callbacks() -> None:
+    """Run what the lease registered, as the interpreter's end would.
+
+    Not through atexit itself: that would end weakref.finalize for good.
+    """
+    while _registered:
+        function, args, kwargs = _registered.pop()
+        if getattr(function, "__qualname__", "") == "finalize._exitfunc":
+            continue
+        atexit.unregister(function)
+        try:
+            function(*args, **kwargs)
+        except BaseException as error:
+            sys.unraisablehook(_unraisable(error, function))
+
+
+def _unraisable(error: BaseException, function: object) -> Any:
+    from types import SimpleNamespace
+
+    return SimpleNamespace(
+        exc_type=type(error),
+        exc_value=error,
+        exc_traceback=error.__traceback__,
+        err_msg="Exception ignored in atexit callback",
+        object=function,
+    )
+
+
+def _restore_hooks(birth: _Birth) -> None:
+    for name, value in zip(_HOOKS, birth.hooks, strict=True):
+        setattr(sys, name, value)
+    sys.meta_path[:] = birth.meta_path
+    sys.path_hooks[:] = birth.path_hooks
+    sys.path_importer_cache.clear()
+    sys.settrace(None)
+    sys.setprofile(None)
+
+
+def _restore_logging() -> None:
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return
+    logging.shutdown()
+    logging.disable(logging.NOTSET)
+    for handler in logging.root.handlers[:]:
+        logging.root.removeHandler(handler)
+    logging.root.setLevel(logging.WARNING)
+    logging.root.manager.loggerDict.clear()
+
+
+def _drop_user_modules(birth: _Birth) -> None:
+    """Forget what was imported, but for the standard library: it costs, and holds no user state."""
+    sys.modules["__main__"] = birth.main
+    for name in list(sys.modules):
+        top = name.partition(".")[0]
+        if name in birth.modules or top in sys.stdlib_module_names or top == "interp_executor":
+            continue
+        del sys.modules[name]

@@ -1,0 +1,120 @@
+"""What crosses, and how: the parts that plain pickle and the C codec cannot do.
+
+Used on both sides, so it imports next to nothing by itself. The C codec tries its compact form, then
+pickle; only what neither can do arrives here, is tried by value with cloudpickle, and otherwise
+explained.
+"""
+
+import sys
+from types import BuiltinFunctionType, FunctionType
+
+# The forms of a callable's bytes, as _worker.load_callable() reads them.
+BY_REFERENCE = 0  # module, NUL, qualified name
+IN_MAIN = 1  # qualified name in the main script
+PICKLED = 2
+BY_VALUE = 3  # pickled by cloudpickle
+IN_CONTEXT = 4  # a call that asyncio.to_thread() wraps; see _context.py
+
+
+def encode_callable(fn: object) -> tuple[bool, int, bytes]:
+    """Encode a callable; return whether workers may keep it, its form and its bytes.
+
+    Raises TransferError if it cannot cross. That it can be called is for the worker to find out.
+    """
+    if isinstance(fn, (FunctionType, BuiltinFunctionType, type)):
+        place = _reference(fn)
+        if place is not None:
+            return True, *place
+    if type(fn).__module__ == "functools":
+        from interp_executor._context import encode_in_context
+
+        data = encode_in_context(fn)
+        if data is not None:
+            return False, IN_CONTEXT, data
+    return False, *_encode_object(fn)
+
+
+def _reference(fn: object) -> tuple[int, bytes] | None:
+    """How a worker finds fn by its name, or None if it cannot."""
+    module = getattr(fn, "__module__", None)
+    name = getattr(fn, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
+        return None
+    if resolve(sys.modules.get(module), name) is not fn:
+        return None
+    if module not in ("__main__", "__mp_main__"):
+        return BY_REFERENCE, f"{module}\0{name}".encode()
+    return (IN_MAIN, name.encode()) if find_main() is not None else None
+
+
+def resolve(module: object, qualname: str) -> object:
+    """Return the attribute of that qualified name, or None."""
+    found = module
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def find_main() -> tuple[str, str] | None:
+    """Say how the main module can be loaded again: ("name" or "path", which), or None.
+
+    None for a REPL, a notebook and ``-c``; then what it defines goes by value.
+    """
+    main = sys.modules.get("__main__")
+    name = getattr(getattr(main, "__spec__", None), "name", None)
+    if name is not None:
+        return "name", name
+    path = getattr(main, "__file__", None)
+    if path is None:
+        return None
+    import os.path
+
+    path = os.path.abspath(path)
+    return ("path", path) if os.path.isfile(path) else None
+
+
+def _encode_object(fn: object) -> tuple[int, bytes]:
+    import _pickle
+
+    try:
+        data: bytes = _pickle.dumps(fn, 5)
+    except Exception:  # cloudpickle meets the same failure, and it is explained
+        return BY_VALUE, _by_value(fn, "the callable")
+    if b"__main__" in data and find_main() is None:
+        return BY_VALUE, _by_value(fn, "the callable")
+    return PICKLED, data
+
+
+def _by_value(value: object, place: str) -> bytes:
+    import cloudpickle
+
+    try:
+        data: bytes = cloudpickle.dumps(value, protocol=5)
+    except Exception as error:
+        from interp_executor._diagnose import transfer_error
+
+        raise transfer_error(value, place, error) from error
+    return data
+
+
+def dumps_call(args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
+    """Pickle a call's arguments by value, or raise a TransferError that names the culprit."""
+    import cloudpickle
+
+    try:
+        data: bytes = cloudpickle.dumps((args, kwargs), protocol=5)
+    except Exception as error:
+        from interp_executor._diagnose import transfer_error_of_call
+
+        raise transfer_error_of_call(args, kwargs, error) from error
+    return data
+
+
+def dumps_value(value: object) -> bytes:
+    """Pickle one argument of a map by value, or raise a TransferError that names the culprit."""
+    return _by_value(value, "the argument")
+
+
+def dumps_result(value: object) -> bytes:
+    """Pickle a task's result by value, or raise a TransferError that names the culprit."""
+    return _by_value(value, "the result")

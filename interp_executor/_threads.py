@@ -1,0 +1,84 @@
+"""The worker's thread under its own name in its own ``threading`` module.
+
+In a subinterpreter ``threading`` takes the *process's* main thread for the interpreter's: there,
+``current_thread()`` of the worker is a dummy. Once ``threading`` is imported, its main thread
+object is given the identity of the thread that really runs the interpreter.
+"""
+
+import _thread
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+_name: str | None = None
+
+
+def set_name(name: str) -> None:
+    """Name the interpreter's main thread, now or once threading is imported."""
+    global _name
+    _name = name
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading.main_thread().name = name
+
+
+def adopt_when_imported() -> None:
+    """Correct threading's main thread, now or once it is imported."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        _adopt(threading)
+    else:
+        sys.meta_path.insert(0, _Finder())
+
+
+def _adopt(threading: Any) -> None:
+    ident = _thread.get_ident()
+    main = threading.main_thread()
+    handle = _thread._make_thread_handle(ident)  # type: ignore[attr-defined]
+    with threading._active_limbo_lock:
+        threading._active.pop(main._ident, None)
+        main._ident = ident
+        for attribute in ("_os_thread_handle", "_handle"):  # 3.14 and later; 3.13
+            if hasattr(main, attribute):
+                setattr(main, attribute, handle)
+        main._set_native_id()
+        threading._active[ident] = main
+    if _name is not None:
+        main.name = _name
+
+
+class _Loader:
+    """Loads a module as its own loader does, and then adopts it."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        spec = module.__spec__
+        if spec is not None:
+            spec.loader = module.__loader__ = self._loader
+        _adopt(module)
+
+
+class _Finder:
+    """Waits for the import of threading, once."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "threading":
+            return None
+        sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+                return spec
+        return None

@@ -1,0 +1,225 @@
+"""The Python side of a worker: the only code of this package that every interpreter runs.
+
+The C core calls what is defined here, in the worker's interpreter and on its thread. Start-up and
+memory of each worker pay for every import, so all that is seldom needed is imported when needed.
+"""
+
+import io
+import marshal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from interp_executor import _serialize
+
+# A world is what a worker takes over from its owner: marshalled by the owner's _world.py.
+#   path: tuple of str            sys.path
+#   argv: list of str             sys.argv
+#   main: (kind, where) or None   how to load the main script, as _serialize.find_main() says
+#   filters: list of tuples       warnings.filters, in the form of _world.encode_filters()
+_world: dict[str, Any] = {}
+
+# Set by streams when they are written to and reset by the C core when it has flushed them.
+written = bytearray(1)
+
+# True while the main script is being loaded: an executor that submits then would recurse.
+loading_main = False
+
+# Whether code came by value, or user code ran outside tasks: see _scrub.is_clean().
+came_by_value = False
+
+
+def start(world: bytes) -> bytearray:
+    """Set the interpreter up; return the byte that tells whether output is waiting."""
+    _install_streams()
+    _install_main()
+    update_world(world)
+    from interp_executor import _scrub, _threads
+
+    _threads.adopt_when_imported()
+    _scrub.remember_birth()
+    return written
+
+
+def update_world(data: bytes) -> bool:
+    """Take over the owner's world; return whether anything changed."""
+    global _world
+    world = marshal.loads(data)
+    if world == _world:
+        return False
+    if world["path"] != _world.get("path"):
+        sys.path[:] = world["path"]
+        sys.path_importer_cache.clear()
+    sys.argv[:] = world["argv"]
+    if world["filters"] != _world.get("filters") and world["filters"] is not None:
+        from interp_executor._world import apply_filters
+
+        apply_filters(world["filters"])
+    _world = world
+    return True
+
+
+# ---- callables ----
+
+
+def load_callable(form: int, data: bytes) -> Callable[..., Any]:
+    """Turn the bytes that _serialize.encode_callable() made into a callable again."""
+    if form == _serialize.BY_REFERENCE:
+        module, _, name = data.decode().partition("\0")
+        return _resolve(_import(module), name)
+    if form == _serialize.IN_MAIN:
+        return _resolve(load_main(), data.decode())
+    if form == _serialize.IN_CONTEXT:
+        from interp_executor._context import decode_in_context
+
+        return decode_in_context(data, load_callable)
+    if form == _serialize.BY_VALUE:
+        global came_by_value
+        came_by_value = True
+    import _pickle
+
+    loaded: Callable[..., Any] = _pickle.loads(data)
+    return loaded
+
+
+def _import(name: str) -> object:
+    __import__(name)
+    return sys.modules[name]
+
+
+def _resolve(module: Any, qualname: str) -> Callable[..., Any]:
+    found = module
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    resolved: Callable[..., Any] = found
+    return resolved
+
+
+# ---- the main script ----
+
+
+def _install_main() -> None:
+    """Let pickles that name __main__ load the main script on first need."""
+    sys.modules["__main__"].__dict__["__getattr__"] = _main_attribute
+
+
+def _main_attribute(name: str) -> object:
+    if name.startswith("__") or _world.get("main") is None or loading_main:
+        raise AttributeError(f"module '__main__' has no attribute {name!r}")
+    return getattr(load_main(), name)
+
+
+def load_main() -> object:
+    """Return the main script as a module, loading it once, as multiprocessing's spawn does."""
+    global loading_main
+    module = sys.modules.get("__mp_main__")
+    if module is not None and not loading_main:
+        return module
+    if _world.get("main") is None:
+        raise ImportError("the main module is not a script that a worker could load")
+    if loading_main:
+        raise RuntimeError(
+            "the main script is still being loaded: what it defines cannot be used yet"
+        )
+    from interp_executor._main import load
+
+    loading_main = True
+    try:
+        return load(*_world["main"])
+    finally:
+        loading_main = False
+
+
+# ---- outcomes ----
+
+
+def dumps_value(value: object) -> bytes:
+    """Pickle a result that plain pickle cannot, or raise TransferError."""
+    return _serialize.dumps_result(value)
+
+
+def dumps_call(args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
+    """Complete what the C codec asks of an interpreter; workers send no calls to their owner."""
+    return _serialize.dumps_call(args, kwargs)
+
+
+def encode_raised(error: BaseException) -> bytes:
+    """Encode what a task raised."""
+    from interp_executor import _outcome
+
+    return _outcome.encode(error)
+
+
+def encode_unloadable(error: BaseException, what: str) -> bytes:
+    """Encode that a task's callable or arguments could not be loaded."""
+    from interp_executor import _outcome
+
+    return _outcome.encode_unloadable(error, what)
+
+
+# ---- output ----
+
+
+class _Buffer(io.BufferedWriter):
+    def write(self, data: Any, /) -> int:
+        written[0] = 1
+        return super().write(data)
+
+
+class _Text(io.TextIOWrapper):
+    def write(self, text: str, /) -> int:
+        written[0] = 1
+        return super().write(text)
+
+
+def _install_streams() -> None:
+    """Replace the standard streams by ones that tell when they hold output.
+
+    Flushing them after every task costs more than the task; so they say when it is needed.
+    """
+    for name in ("stdout", "stderr"):
+        old = getattr(sys, name)
+        if not isinstance(old, io.TextIOWrapper) or old.write_through:
+            continue  # absent, or unbuffered: nothing ever waits
+        raw = io.FileIO(old.fileno(), "w", closefd=False)
+        stream = _Text(
+            _Buffer(raw),
+            encoding=old.encoding,
+            errors=old.errors,
+            line_buffering=old.line_buffering,
+        )
+        raw.name = f"<{name}>"
+        stream.mode = "w"  # type: ignore[misc]
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def flush() -> None:
+    """Write out what tasks have printed."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+
+
+# ---- between leases ----
+
+
+def name_thread(name: str) -> None:
+    """Give the interpreter's main thread the worker's name."""
+    from interp_executor import _threads
+
+    _threads.set_name(name)
+
+
+def is_clean() -> bool:
+    """Return whether nothing of what ran is left that the next executor's tasks could see."""
+    from interp_executor import _scrub
+
+    return _scrub.is_clean()
+
+
+def scrub() -> bool:
+    """Undo what tasks left behind as far as possible; return whether the worker may go on."""
+    from interp_executor import _scrub
+
+    return _scrub.scrub()

@@ -1,0 +1,69 @@
+"""What a worker takes over from its owner, and how: see _worker._world."""
+
+import marshal
+import sys
+from typing import Any
+
+from interp_executor._serialize import find_main
+
+
+def encode() -> bytes:
+    """Describe the calling interpreter's world for its workers."""
+    world = {
+        "path": tuple(entry for entry in sys.path if isinstance(entry, str)),
+        "argv": [str(argument) for argument in getattr(sys, "argv", [])],
+        "main": find_main(),
+        "filters": encode_filters(),
+    }
+    return marshal.dumps(world)
+
+
+def encode_filters() -> list[tuple[Any, ...]] | None:
+    """Return the warning filters in a form that crosses; None if there is no warnings module."""
+    warnings = sys.modules.get("warnings")
+    if warnings is None:
+        return None
+    encoded = []
+    for action, message, category, module, line in warnings.filters:
+        kind = f"{category.__module__}\0{category.__qualname__}"
+        encoded.append((action, _encode_pattern(message), kind, _encode_pattern(module), line))
+    return encoded
+
+
+def _encode_pattern(pattern: Any) -> Any:
+    if pattern is None or isinstance(pattern, str):
+        return pattern
+    return pattern.pattern, pattern.flags
+
+
+def _decode_pattern(encoded: Any) -> Any:
+    if encoded is None or isinstance(encoded, str):
+        return encoded
+    import re
+
+    return re.compile(*encoded)
+
+
+def apply_filters(encoded: list[tuple[Any, ...]]) -> None:
+    """Make these the interpreter's warning filters, unless they are already."""
+    if encoded == encode_filters():
+        return
+    import warnings
+
+    filters: list[Any] = []
+    for action, message, kind, module, line in encoded:
+        category = _category(*kind.split("\0"))
+        if category is not None:
+            entry = (action, _decode_pattern(message), category, _decode_pattern(module), line)
+            filters.append(entry)
+    warnings.filters[:] = filters  # type: ignore[index]
+    with warnings.catch_warnings():
+        pass  # its end tells the C side that the filters have changed
+
+
+def _category(module: str, qualname: str) -> type[Warning] | None:
+    """Return the class, if its module is loaded here: a filter is no reason to import one."""
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) and issubclass(found, Warning) else None
