@@ -228,7 +228,7 @@ static void
 add(_Atomic uint64_t *count)
 {
     uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
-    atomic_store_explicit(count, value + 1, memory_order_relaxed); /* one writer: no need to lock */
+    atomic_store_explicit(count, value + 1, memory_order_release); /* one writer: no need to lock */
 }
 
 void
@@ -246,8 +246,9 @@ ix_seat_settle(struct ix_seat *seat, enum ix_fate fate)
 static void
 count_seat(struct ix_queue_counts *counts, struct ix_seat *seat)
 {
+    /* Read in the opposite order of writing: no more are seen to have failed than to have finished. */
+    counts->failed += atomic_load_explicit(&seat->failed, memory_order_acquire);
     counts->finished += atomic_load_explicit(&seat->finished, memory_order_relaxed);
-    counts->failed += atomic_load_explicit(&seat->failed, memory_order_relaxed);
     counts->cancelled += atomic_load_explicit(&seat->cancelled, memory_order_relaxed);
     counts->running += atomic_load_explicit(&seat->busy, memory_order_relaxed);
 }
@@ -265,6 +266,14 @@ remove_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
     queue->counts.running = 0;
 }
 
+static void
+count_out_locked(struct ix_queue *queue)
+{
+    uint32_t left = --queue->counts.workers;
+    atomic_store_explicit(&queue->leased, left, memory_order_release);
+    ix_park_wake_all(&queue->leased);
+}
+
 void
 ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat)
 {
@@ -273,10 +282,24 @@ ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat)
         remove_seat_locked(queue, seat);
     else
         queue->starting--;
-    uint32_t left = --queue->counts.workers;
-    atomic_store_explicit(&queue->leased, left, memory_order_release);
-    ix_park_wake_all(&queue->leased);
+    count_out_locked(queue);
     pthread_mutex_unlock(&queue->lock);
+}
+
+bool
+ix_queue_hand_over(struct ix_queue *queue, struct ix_seat *seat)
+{
+    pthread_mutex_lock(&queue->lock);
+    size_t coming = (size_t)queue->starting + queue->waking + queue->counts.parked;
+    bool job_waits = queue->head != NULL && queue->head->kind == IX_ENTRY_JOB; /* work for several */
+    bool wanted = !queue->broken && (job_waits || queue->counts.queued > coming);
+    remove_seat_locked(queue, seat);
+    if (wanted)
+        queue->starting++; /* the count stays: no joiner sees a gap between the two */
+    else
+        count_out_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+    return wanted;
 }
 
 static void

@@ -96,6 +96,9 @@ enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct 
 void ix_queue_sleep(struct ix_seat *seat);
 /* The worker is gone; `seat` is NULL if it never arrived. Wakes those in ix_queue_join(). */
 void ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat);
+/* The same for a worker that goes although work may be left. True: its successor has been counted in
+ * without a gap that a joiner could see; the caller starts it, or calls ix_queue_leave(queue, NULL). */
+bool ix_queue_hand_over(struct ix_queue *queue, struct ix_seat *seat);
 
 /* What became of the entry a worker took: called before the outcome is published. */
 enum ix_fate { IX_FATE_JOB, IX_FATE_VALUE, IX_FATE_FAILED, IX_FATE_CANCELLED };
