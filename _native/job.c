@@ -174,6 +174,19 @@ announce(struct ix_job *job)
         ix_park_wake_all(&job->version);
 }
 
+/* The outcomes from `position` on will never come, although their items were claimed. */
+static void
+lose(struct ix_job *job, size_t position)
+{
+    pthread_mutex_lock(&job->lock);
+    if (job->claimed > position)
+        job->claimed = position;
+    if (job->end == IX_JOB_GOES_ON)
+        job->end = IX_JOB_BROKEN;
+    pthread_mutex_unlock(&job->lock);
+    announce(job);
+}
+
 bool
 ix_job_publish(struct ix_job *job, struct ix_segment *segment, uint32_t index, uint32_t count,
                struct ix_buffer *outcomes)
@@ -183,7 +196,7 @@ ix_job_publish(struct ix_job *job, struct ix_segment *segment, uint32_t index, u
     char *data = range == NULL ? NULL : ix_buffer_steal(outcomes);
     if (data == NULL) {
         free(range);
-        ix_job_end(job, IX_JOB_BROKEN);
+        lose(job, segment->first + index);
         return false;
     }
     *range = (struct ix_range){.count = count, .length = length, .data = data};

@@ -50,7 +50,7 @@ struct ix_job {
     struct ix_segment *oldest, *newest;
     struct ix_segment *cursor; /* the next unclaimed item's, or NULL */
     uint32_t cursor_index;
-    size_t sealed, claimed; /* items */
+    size_t sealed, claimed; /* items; an outcome lost for want of memory takes `claimed` back */
     bool queued;            /* in the queue, or with a worker that will put it back */
     bool complete;          /* no more items will come */
     enum ix_job_end end;    /* why items from `claimed` on will never run */
