@@ -46,7 +46,8 @@ ix_buffer_write(struct ix_buffer *buffer, const void *bytes, size_t n)
 {
     if (!ix_buffer_reserve(buffer, n))
         return false;
-    memcpy(buffer->data + buffer->length, bytes, n);
+    if (n != 0) /* an empty buffer may have no memory at all */
+        memcpy(buffer->data + buffer->length, bytes, n);
     buffer->length += n;
     return true;
 }

@@ -40,9 +40,7 @@ ix_outbox_push(struct ix_outbox *outbox, struct ix_task *task)
 {
     struct ix_task *head = atomic_load_explicit(&outbox->head, memory_order_relaxed);
     do {
-        task->entry.next = &head->entry;
-        if (head == NULL)
-            task->entry.next = NULL;
+        task->entry.next = head == NULL ? NULL : &head->entry;
     } while (!atomic_compare_exchange_weak_explicit(&outbox->head, &head, task,
                                                     memory_order_seq_cst, memory_order_relaxed));
 }

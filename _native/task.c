@@ -12,7 +12,8 @@ ix_callable_new(uint32_t id, uint32_t form, const char *data, size_t length)
     callable->id = id;
     callable->form = form;
     callable->length = length;
-    memcpy(callable->data, data, length);
+    if (length != 0)
+        memcpy(callable->data, data, length);
     return callable;
 }
 
@@ -95,7 +96,8 @@ ix_task_set_data(struct ix_task *task, struct ix_buffer *buffer)
     size_t length = buffer->length;
     ix_task_drop_data(task);
     if (length <= task->capacity) {
-        memcpy(task->room, buffer->data, length);
+        if (length != 0) /* an empty buffer may have no memory at all */
+            memcpy(task->room, buffer->data, length);
     }
     else {
         char *data = ix_buffer_steal(buffer);
