@@ -1,9 +1,14 @@
 """The rule for every test: nothing is left behind."""
 
+import time
 from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from leftovers import Snapshot
+
+if TYPE_CHECKING:
+    from interp_executor import InterpreterPoolExecutor
 
 FAILED = pytest.StashKey[bool]()
 
@@ -25,3 +30,17 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     left = before.left(failed=request.node.stash.get(FAILED, True))
     assert not left, f"left behind: {left}"
+
+
+@pytest.fixture
+def executor(nothing_is_left: None) -> Iterator["InterpreterPoolExecutor"]:
+    """Our executor with one worker, shut down quickly at the end."""
+    from interp_executor import InterpreterPoolExecutor
+
+    executor = InterpreterPoolExecutor(max_workers=1)
+    yield executor
+    started = time.monotonic()
+    executor.shutdown(wait=True)
+    assert time.monotonic() - started < 10
+    stats = executor.stats()
+    assert (stats.queued, stats.running) == (0, 0)

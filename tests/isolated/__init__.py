@@ -1,0 +1,1 @@
+"""Tests that need a process of their own: exits, main modules, imports, output."""

@@ -1,0 +1,51 @@
+"""Runs programs in fresh processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import interp_executor
+
+TIMEOUT = 60.0
+"""Seconds after which a program is taken to hang."""
+
+SOURCE = Path(interp_executor.__file__).parent.parent
+
+
+def run(
+    *command: str,
+    stdin: str | None = None,
+    warnings: str = "error",
+    folder: Path | None = None,
+    check: bool = True,
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments; warnings are errors there too."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(SOURCE),
+        "PYTHONIOENCODING": "utf-8",
+        **environment,
+    }
+    result = subprocess.run(
+        [sys.executable, "-W", warnings, *command],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=TIMEOUT,
+        cwd=folder,
+        env=environment,
+        check=False,
+    )
+    if check:
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+    return result
+
+
+def write(path: Path, source: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source, encoding="utf-8")
+    return str(path)

@@ -1,0 +1,242 @@
+"""What cannot cross fails its own future at once, and the error names what and where."""
+
+import io
+import multiprocessing
+import os
+import pickle
+import socket
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import crossing_tasks as tasks
+import pytest
+
+from interp_executor import InterpreterPoolExecutor, TransferError
+
+
+def _refusal(future: Future[Any]) -> TransferError:
+    """The TransferError of a future, which must come without waiting for anything else."""
+    error = future.exception(timeout=30)
+    assert isinstance(error, TransferError), repr(error)
+    return error
+
+
+def _names(error: BaseException, *parts: str) -> None:
+    for part in parts:
+        assert part in str(error), f"{part!r} is not in {str(error)!r}"
+
+
+@pytest.fixture(autouse=True)
+def executor_lives_on(executor: InterpreterPoolExecutor) -> Iterator[None]:
+    """Whatever was refused, the worker still works."""
+    before = executor.submit(tasks.count_calls).result()
+    yield
+    assert executor.submit(tasks.count_calls).result() == before + 1
+
+
+def test_a_transfer_error_is_caught_as_what_pickle_raises() -> None:
+    assert issubclass(TransferError, pickle.PicklingError)
+    assert issubclass(TransferError, TypeError)
+
+
+def test_submit_itself_does_not_raise(executor: InterpreterPoolExecutor) -> None:
+    future = executor.submit(tasks.echo, threading.Lock())
+    assert future.done()
+    _refusal(future)
+
+
+def test_it_fails_at_once_though_all_workers_are_busy(executor: InterpreterPoolExecutor) -> None:
+    read, write = os.pipe()
+    held = executor.submit(os.read, read, 1)
+    try:
+        _refusal(executor.submit(tasks.echo, threading.Lock()))
+        assert not held.done()
+    finally:
+        os.write(write, b"!")
+        assert held.result(timeout=30) == b"!"
+        os.close(read)
+        os.close(write)
+
+
+@pytest.mark.parametrize(
+    ("make", "type_name"),
+    [
+        (threading.Lock, "lock"),
+        (threading.RLock, "RLock"),
+        (threading.Event, "lock"),
+        (lambda: sys._getframe(), "frame"),
+        (lambda: (number for number in range(3)), "generator"),
+        (lambda: io.TextIOWrapper(io.BytesIO()), "TextIOWrapper"),
+        (Future, "lock"),
+        (lambda: sqlite3.connect(":memory:"), "Connection"),
+        (socket.socket, "socket"),
+        (threading.current_thread, "lock"),
+    ],
+    ids=[
+        "lock", "rlock", "event", "frame", "generator", "file", "future", "database",
+        "socket", "thread",
+    ],
+)  # fmt: skip
+def test_the_type_is_named(
+    executor: InterpreterPoolExecutor, make: Callable[[], Any], type_name: str
+) -> None:
+    thing = make()
+    try:
+        _names(_refusal(executor.submit(tasks.echo, thing)), type_name)
+    finally:
+        getattr(thing, "close", lambda: None)()
+
+
+def test_the_position_of_an_argument_is_named(executor: InterpreterPoolExecutor) -> None:
+    error = _refusal(executor.submit(tasks.arguments, 0, 1, threading.Lock(), 3))
+    _names(error, "lock", "2")
+
+
+def test_the_name_of_a_keyword_is_named(executor: InterpreterPoolExecutor) -> None:
+    error = _refusal(executor.submit(tasks.arguments, 0, guard=threading.Lock()))
+    _names(error, "lock", "guard")
+
+
+def test_keys_indexes_and_attributes_on_the_way_are_named(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    value = {"outer": [1, {"inner": tasks.Holder(threading.Lock())}]}
+    error = _refusal(executor.submit(tasks.arguments, value))
+    _names(error, "lock", "outer", "1", "inner", "content")
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda thing: [thing],
+        lambda thing: (1, thing),
+        lambda thing: {"key": thing},
+        lambda thing: {1, thing},
+        lambda thing: [[[[thing]]]],
+        tasks.Holder,
+    ],
+    ids=["list", "tuple", "dict", "set", "deep", "attribute"],
+)
+def test_it_is_found_inside_every_container(
+    executor: InterpreterPoolExecutor, wrap: Callable[[Any], Any]
+) -> None:
+    _names(_refusal(executor.submit(tasks.echo, wrap(threading.Lock()))), "lock")
+
+
+def test_a_callable_is_named(executor: InterpreterPoolExecutor) -> None:
+    lock = threading.Lock()
+    _names(_refusal(executor.submit(lambda: lock)), "lock")
+    _names(_refusal(executor.submit(tasks.Holder(lock).__init__, 1)), "lock")
+    _names(_refusal(executor.submit(lock.acquire)), "lock")
+
+
+def test_a_return_value_is_named(executor: InterpreterPoolExecutor) -> None:
+    error = _refusal(executor.submit(tasks.make_lock))
+    _names(error, "lock", "return")
+
+
+def test_the_place_inside_a_return_value_is_named(executor: InterpreterPoolExecutor) -> None:
+    error = _refusal(executor.submit(tasks.make_deep_lock))
+    _names(error, "lock", "outer", "inner", "content")
+
+
+def test_a_generator_as_return_value_is_refused(executor: InterpreterPoolExecutor) -> None:
+    _names(_refusal(executor.submit(tasks.make_generator)), "generator")
+
+
+def test_an_argument_that_arrives_broken_is_refused_with_its_reason(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    error = _refusal(executor.submit(tasks.echo, tasks.LoadsNowhereElse()))
+    _names(error, "arrives broken")
+
+
+def test_a_result_that_arrives_broken_is_refused_with_its_reason(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    future = executor.submit(tasks.make_loads_nowhere_else)
+    _names(_refusal(future), "arrives broken")
+    assert future.exception() is future.exception()
+
+
+def test_an_argument_that_exits_while_it_is_loaded_ends_nothing(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    error = executor.submit(tasks.echo, tasks.LoadsWithExit()).exception(timeout=30)
+    assert isinstance(error, (TransferError, SystemExit))
+
+
+def test_an_argument_whose_module_the_worker_cannot_import_is_refused(
+    executor: InterpreterPoolExecutor, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vanishing_module.py").write_text("class Thing:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    thing = __import__("vanishing_module").Thing()
+    (tmp_path / "vanishing_module.py").unlink()
+    monkeypatch.undo()
+    try:
+        error = _refusal(executor.submit(tasks.echo, thing))
+        _names(error, "vanishing_module")
+    finally:
+        del sys.modules["vanishing_module"]
+
+
+def test_map_raises_it_where_the_item_stands(executor: InterpreterPoolExecutor) -> None:
+    results = executor.map(tasks.echo, [1, 2, threading.Lock(), 4])
+    seen = []
+    with pytest.raises(TransferError, match="lock"):
+        for result in results:
+            seen.append(result)  # noqa: PERF402 - what came before the error counts
+    assert seen == [1, 2]
+    assert next(results, "over") == "over"
+
+
+def test_map_names_a_result_that_cannot_cross(executor: InterpreterPoolExecutor) -> None:
+    with pytest.raises(TransferError, match="lock"):
+        list(executor.map(tasks.call, [tasks.make_lock]))
+
+
+@pytest.mark.parametrize("kind", ["Lock", "RLock", "Semaphore", "Event", "Condition", "Queue"])
+def test_a_multiprocessing_primitive_says_what_to_use_instead(
+    executor: InterpreterPoolExecutor, kind: str
+) -> None:
+    thing = getattr(multiprocessing.get_context("spawn"), kind)()
+    error = _refusal(executor.submit(tasks.echo, thing))
+    text = str(error)
+    assert "multiprocessing" in text
+    assert "instead" in text or "use " in text
+    if kind == "Queue":
+        assert "queue" in text.lower()
+        thing.close()
+        thing.join_thread()
+
+
+def test_refusals_among_tasks_that_work_stay_with_their_futures(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    futures = [
+        executor.submit(tasks.echo, threading.Lock() if number % 3 == 0 else number)
+        for number in range(30)
+    ]
+    for number, future in enumerate(futures):
+        if number % 3 == 0:
+            _refusal(future)
+        else:
+            assert future.result() == number
+
+
+def test_an_initializer_argument_that_cannot_cross_is_an_error_not_a_hang() -> None:
+    def start() -> None:
+        with InterpreterPoolExecutor(
+            1, initializer=tasks.echo, initargs=(threading.Lock(),)
+        ) as executor:
+            executor.submit(tasks.echo, 1).result(timeout=30)
+
+    with pytest.raises((TransferError, RuntimeError)) as caught:
+        start()
+    chain = f"{caught.value} {caught.value.__cause__}"
+    assert "lock" in chain

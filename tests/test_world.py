@@ -1,0 +1,241 @@
+"""The world that a task finds itself in: paths, names, warnings, and a standard library that works.
+
+Output, exits and main modules need processes of their own: see `isolated`.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import world_tasks as tasks
+
+from interp_executor import InterpreterPoolExecutor
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    read, write = os.pipe()
+    yield read, write
+    os.close(read)
+    os.close(write)
+
+
+def test_a_task_runs_in_another_interpreter_of_this_process(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    assert executor.submit(tasks.interpreter_id).result() != tasks.interpreter_id()
+    assert executor.submit(os.getpid).result() == os.getpid()
+
+
+def test_each_worker_has_an_interpreter_of_its_own(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    with InterpreterPoolExecutor(max_workers=2) as executor:
+        held = executor.submit(tasks.read_byte, read)
+        other = executor.submit(tasks.interpreter_id).result()
+        os.write(write, b"!")
+        held.result()
+        seen = {executor.submit(tasks.interpreter_id).result() for _ in range(5)} | {other}
+    assert len(seen) <= 2
+    assert tasks.interpreter_id() not in seen
+
+
+def test_the_path_of_the_caller_is_the_path_of_the_worker(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    assert executor.submit(tasks.path).result() == sys.path
+
+
+def test_a_new_executor_sees_the_path_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        executor.submit(tasks.path).result()
+    monkeypatch.syspath_prepend("/added/in/between")
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        assert executor.submit(tasks.path).result()[0] == "/added/in/between"
+
+
+def test_the_arguments_of_the_program_are_there(
+    executor: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["program", "--option", "é"])
+    assert executor.submit(tasks.argv).result() == ["program", "--option", "é"]
+
+
+def test_warning_filters_of_the_caller_apply_in_the_worker() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        with InterpreterPoolExecutor(max_workers=1) as executor:
+            assert executor.submit(tasks.warn, UserWarning).result() == "went on"
+            with pytest.raises(DeprecationWarning, match="from a task"):
+                executor.submit(tasks.warn, DeprecationWarning).result()
+
+
+def test_warning_filters_of_an_earlier_executor_are_gone() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with InterpreterPoolExecutor(max_workers=1) as executor:
+            assert executor.submit(tasks.warn, UserWarning).result() == "went on"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with InterpreterPoolExecutor(max_workers=1) as executor:
+            with pytest.raises(UserWarning):
+                executor.submit(tasks.warn, UserWarning).result()
+
+
+def test_the_thread_of_a_worker_has_its_name_inside_and_outside() -> None:
+    with InterpreterPoolExecutor(max_workers=1, thread_name_prefix="pool") as executor:
+        name, names = executor.submit(tasks.thread_names).result()
+        assert name == "pool_0"
+        assert names == ["pool_0"]
+        assert "pool_0" in [thread.name for thread in threading.enumerate()]
+
+
+def test_workers_are_numbered(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    with InterpreterPoolExecutor(max_workers=2, thread_name_prefix="pool") as executor:
+        held = executor.submit(tasks.read_byte, read)
+        names = {executor.submit(tasks.thread_names).result()[0]}
+        os.write(write, b"!")
+        held.result()
+        assert names <= {"pool_0", "pool_1"}
+
+
+def test_the_thread_of_a_worker_is_known_by_its_real_identity(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    assert executor.submit(tasks.thread_identity).result() == (True, True, 1)
+
+
+def test_the_default_name_counts_executors() -> None:
+    with InterpreterPoolExecutor(1) as first, InterpreterPoolExecutor(1) as second:
+        names = [pool.submit(tasks.thread_names).result()[0] for pool in (first, second)]
+    assert names[0] != names[1]
+    assert all(name.startswith("InterpreterPoolExecutor-") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        (tasks.run_loop, [True, 0, 2, 4, 6, 8]),
+        (tasks.run_thread_pool, [5, 4, 3, 2, 1]),
+        (tasks.query_database, [(1, "one"), (2, "two")]),
+        (tasks.divide_decimals, "0.142857142857142857142857142857"),
+        (tasks.parse_dates, ("2024-02-29T13:14:00+00:00", 1709298840.0)),
+        (tasks.call_c, (3, 1)),
+    ],
+)
+def test_the_standard_library_works_inside_tasks(
+    executor: InterpreterPoolExecutor, task: Callable[[], Any], expected: Any
+) -> None:
+    for _ in range(2):
+        assert executor.submit(task).result() == expected
+
+
+def test_a_task_runs_a_command(executor: InterpreterPoolExecutor) -> None:
+    command = (sys.executable, "-c", "print('from a child')")
+    assert executor.submit(tasks.run_command, *command).result() == "from a child\n"
+
+
+def test_a_task_runs_a_command_through_asyncio(executor: InterpreterPoolExecutor) -> None:
+    assert executor.submit(tasks.run_loop_with_process).result() == b"from a child\n"
+
+
+def test_a_task_runs_threads(executor: InterpreterPoolExecutor) -> None:
+    assert executor.submit(tasks.run_threads, 5).result() == [0, 1, 2, 3, 4]
+
+
+def test_a_thread_left_by_a_task_may_finish_before_the_worker_ends(
+    pipe: tuple[int, int],
+) -> None:
+    read, write = pipe
+    answer, ask = os.pipe()
+    executor = InterpreterPoolExecutor(max_workers=1)
+    executor.submit(tasks.leave_a_thread_running, read, ask).result()
+    os.write(write, b"?")
+    assert os.read(answer, 1) == b"?"
+    executor.shutdown()
+    os.close(answer)
+    os.close(ask)
+
+
+MODULES = """
+    argparse array ast asyncio base64 bisect bz2 calendar cmath collections colorsys configparser
+    contextlib copy csv ctypes dataclasses datetime decimal difflib dis email enum fractions
+    functools getpass glob gzip hashlib heapq hmac html http.client inspect io ipaddress itertools
+    json linecache locale logging lzma math mimetypes mmap multiprocessing numbers operator pathlib
+    pickle platform pprint queue random re sched secrets select selectors shelve shlex shutil
+    signal socket sqlite3 ssl statistics string struct subprocess tempfile textwrap threading
+    time timeit tokenize traceback types typing unicodedata unittest urllib.request uuid weakref
+    xml.etree.ElementTree zipfile zlib zoneinfo
+""".split()
+
+
+def test_the_modules_of_the_standard_library_import(executor: InterpreterPoolExecutor) -> None:
+    assert executor.submit(tasks.import_modules, MODULES).result() == []
+
+
+def test_exit_handlers_of_a_worker_run_when_it_ends(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        executor.submit(tasks.register_exit, write, b"bye").result()
+    assert os.read(read, 3) == b"bye"
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_executors_nest(executor: InterpreterPoolExecutor, depth: int) -> None:
+    assert executor.submit(tasks.nested_sum, [1, -2, 3], depth).result(timeout=60) == 6
+
+
+def test_a_nested_executor_has_interpreters_of_its_own(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    outer, inner = executor.submit(tasks.interpreters_within).result()
+    assert len({tasks.interpreter_id(), outer, inner}) == 3
+
+
+def test_an_exception_passes_through_two_executors(executor: InterpreterPoolExecutor) -> None:
+    with pytest.raises(ValueError, match="invalid literal for int"):
+        executor.submit(tasks.nested_failure).result()
+
+
+def test_a_nested_executor_that_nobody_shuts_down_is_ended(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    assert executor.submit(tasks.nested_and_left).result() == 7
+
+
+def test_a_context_variable_travels_through_to_thread(executor: InterpreterPoolExecutor) -> None:
+    async def main() -> Any:
+        asyncio.get_running_loop().set_default_executor(executor)
+        tasks.picklable.set({"request": 17})
+        tasks.unpicklable.set(threading.Lock())
+        return await asyncio.to_thread(tasks.context_values)
+
+    assert asyncio.run(main()) == ({"request": 17}, "unset")
+
+
+def test_a_context_variable_set_by_a_task_stays_in_its_own_context(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    async def main() -> list[Any]:
+        asyncio.get_running_loop().set_default_executor(executor)
+        tasks.picklable.set("from the caller")
+        return [await asyncio.to_thread(tasks.set_context_value, number) for number in range(2)]
+
+    assert asyncio.run(main()) == ["from the caller"] * 2
+
+
+def test_run_in_executor_does_not_carry_context_variables() -> None:
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+
+        async def main() -> Any:
+            tasks.picklable.set("of the caller")
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(executor, tasks.context_values)
+
+        assert asyncio.run(main()) == ("unset", "unset")
