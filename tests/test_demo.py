@@ -18,7 +18,7 @@ from bench.demo.contenders import CONTENDERS, Contender
 from bench.demo.corpus import Source
 from bench.demo.job import BAD_ENCODING, BAD_SYNTAX, MEASURED, Measure, measure_file, measure_source
 from bench.demo.race import Race, Record, difference
-from bench.demo.team import Lap
+from bench.demo.team import Lap, Share
 
 ROOT = Path(__file__).parents[1]
 
@@ -208,25 +208,25 @@ def _rows(*records: Record) -> dict[str, results.Row]:
     return {row.key: row for row in results.make_rows(records, sources)}
 
 
-def test_the_ceiling_adds_up_the_rates_of_the_independent_processes() -> None:
-    serial = Lap([(["a", "b"], 4.0)], {}, {"a": 3.0, "b": 1.0})
-    pool = Lap([(["a", "b"], 2.5)], {}, {})
-    # One process works at rate 3/3, the other at rate 1/1: 4 seconds of work at rate 2.
-    independent = Lap([(["a"], 3.0), (["b"], 1.0)], {}, {})
+def test_the_ceiling_is_all_the_work_that_independent_processes_did_in_the_time() -> None:
+    serial = Lap([Share(["a", "b"], 4.0)], {}, {"a": 3.0, "b": 1.0})
+    pool = Lap([Share(["a", "b"], 2.5)], {}, {})
+    # One process does 3 of work in 3 seconds; the other 1 in 1, then 1 each 2 seconds: 2 in all.
+    independent = Lap([Share(["a"], 3.0), Share(["b"], 1.0, ["b", "b"], 4.0)], {}, {})
     rows = _rows(
         _record("serial", serial), _record("ours", pool), _record("independent", independent)
     )
-    assert rows["independent"].seconds == pytest.approx(2.0)
+    assert rows["independent"].seconds == pytest.approx(4.0 / (5.0 / 3.0))
     assert rows["ours"].speed_up == pytest.approx(4.0 / 2.5)
-    assert rows["ours"].of_ceiling == pytest.approx(2.0 / 2.5)
+    assert rows["ours"].of_ceiling == pytest.approx(4.0 / (5.0 / 3.0) / 2.5)
     assert rows["ours"].start_seconds == 0.5
 
 
 def test_without_the_plain_loop_there_is_a_ceiling_but_no_speed_up() -> None:
-    independent = Lap([(["a"], 1.0), (["b"], 1.0)], {}, {})
+    independent = Lap([Share(["a"], 1.0), Share(["b"], 1.0)], {}, {})
     serial = _record("serial")
     serial.drop("failed", "broken")
-    pool = _record("ours", Lap([(["a", "b"], 2.0)], {}, {}))
+    pool = _record("ours", Lap([Share(["a", "b"], 2.0)], {}, {}))
     rows = _rows(serial, pool, _record("independent", independent))
     assert rows["serial"].reason == "broken"
     assert rows["ours"].speed_up is None

@@ -19,7 +19,7 @@ Inbox = queue.Queue["tuple[RunnerProcess, dict[str, Any]]"]
 
 
 class RunnerProcess:
-    """A process that runs ``bench.demo.runner``, in a session of its own so that it can be ended
+    """A process that runs ``bench.demo.runner``, in a group of its own so that it can be ended
     together with the processes that it has made."""
 
     def __init__(self, name: str, workers: int, inbox: Inbox) -> None:
@@ -34,7 +34,9 @@ class RunnerProcess:
             stderr=self._errors,
             text=True,
             env=os.environ | {"PYTHONPATH": _python_path()},
-            start_new_session=True,
+            # Not a session: Linux shares the processors evenly between sessions, so independent
+            # processes, of a session each, would get more of a busy machine than a pool does.
+            process_group=0,
         )
         self.pid = self._process.pid
         self._reader = threading.Thread(target=self._read, name=f"runner {name}")

@@ -1,10 +1,13 @@
 """Times, rates and medians, from the laps of a race.
 
 Work is counted in the seconds that the plain loop took for the same files in the same round; a
-rate is work per second, so the plain loop's is 1. A pool's time is the wall time. Independent
-processes share the work evenly by size, not by time, so one of them ends first: their rate is the
-sum of the processes' own rates, as if the split had been perfect, and their time follows from it.
-That makes them the ceiling: what the processors can do for this job without any executor.
+rate is work per second, so the plain loop's is 1. A pool's time is the wall time.
+
+Independent processes share the work evenly by size, not by time, so one of them ends first. It goes
+on with files that it has done already until the others have ended too, so that all processors stay
+busy as under a pool, and nobody waits. Their rate is all the work done until then by that time, and
+the time in the table follows from it. That makes them the ceiling: what the processors can do for
+this job without any executor.
 """
 
 from collections.abc import Sequence
@@ -117,11 +120,16 @@ def _lap_times(record: Record, works: list[dict[str, float]]) -> list[list[float
 
 
 def _lap_seconds(lap: Lap, work: dict[str, float]) -> float:
-    shares = [(sum(work[path] for path in paths), seconds) for paths, seconds in lap.shares]
-    if len(shares) == 1:
-        return shares[0][1]
-    rate = sum(done / seconds for done, seconds in shares)
-    return sum(done for done, _ in shares) / rate
+    end = max(share.seconds for share in lap.shares)
+    total = done = 0.0
+    for share in lap.shares:
+        own = sum(work[path] for path in share.paths)
+        total += own
+        done += own
+        if share.filler_paths:
+            rate = sum(work[path] for path in share.filler_paths) / share.filler_seconds
+            done += rate * (end - share.seconds)
+    return end * total / done
 
 
 def find_out(answers: dict[str, Measure]) -> Findings:

@@ -3,7 +3,7 @@
 import queue
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bench.demo.contenders import Contender
@@ -32,11 +32,26 @@ class Memory:
     peak: int
 
 
-class Lap(NamedTuple):
-    """One part of the job done: per process its files and seconds, the answers, and the seconds
-    of each file where a plain loop took them."""
+@dataclass
+class Share:
+    """What one process did in a lap: its files and, from its last one until the other processes
+    were done too, the same few again and again."""
 
-    shares: list[tuple[list[str], float]]
+    paths: list[str]
+    seconds: float = 0.0
+    filler_paths: list[str] = field(default_factory=list)
+    filler_seconds: float = 0.0
+
+    def filler(self) -> list[str]:
+        """Return files of middling size, for about a tenth of a second."""
+        return self.paths[len(self.paths) // 4 :][:8]
+
+
+class Lap(NamedTuple):
+    """One part of the job done: per process its share, the answers, and the seconds of each file
+    where a plain loop took them."""
+
+    shares: list[Share]
     measures: dict[str, Measure]
     each: dict[str, float]
 
@@ -54,7 +69,9 @@ class Team:
         self._runners: list[RunnerProcess] = []
         self.extra_memory: Memory | None = None
         self._base_memory: int | None = None
+        self._shares: dict[RunnerProcess, Share] = {}
         self._sampled = 0.0
+        self._heard = time.monotonic()
 
     def start(self) -> None:
         """Start the processes and the workers in them; measure how long it takes.
@@ -84,18 +101,20 @@ class Team:
 
     def lap(self, sources: list[Source]) -> Lap:
         """Measure the files; the clock is in the runners."""
-        shares = [[source.path for source in share] for share in deal(sources, len(self._runners))]
-        for runner, paths in zip(self._runners, shares, strict=True):
-            runner.send(do="lap", paths=paths)
-        answers = self._gather("lap")
+        dealt = deal(sources, len(self._runners))
+        shares = [Share([source.path for source in share]) for share in dealt]
+        self._heard = time.monotonic()
+        for runner, share in zip(self._runners, shares, strict=True):
+            self._shares[runner] = share
+            runner.send(do="lap", paths=share.paths)
         measures: dict[str, Measure] = {}
         each: dict[str, float] = {}
-        for paths, answer in zip(shares, answers, strict=True):
+        for share, answer in zip(shares, self._gather("lap"), strict=True):
+            share.seconds = answer["seconds"]
             found = [Measure(*fields) for fields in answer["measures"]]
             measures |= {measure.path: measure for measure in found}
-            each |= zip(paths, answer["each"] or [], strict=False)
-        seconds = [answer["seconds"] for answer in answers]
-        return Lap(list(zip(shares, seconds, strict=True)), measures, each)
+            each |= zip(share.paths, answer["each"] or [], strict=False)
+        return Lap(shares, measures, each)
 
     def end(self) -> None:
         """End the processes in good order; one that does not end well is out."""
@@ -114,26 +133,47 @@ class Team:
         """Wait until each process has said *event*; return their messages in order."""
         answers: dict[RunnerProcess, dict[str, Any]] = {}
         reported: dict[RunnerProcess, int] = {}
-        heard = time.monotonic()
-        while len(answers) < len(self._runners):
-            try:
-                runner, message = self._inbox.get(timeout=SAMPLE_EVERY)
-            except queue.Empty:
-                if time.monotonic() - heard > SILENCE_TIMEOUT:
-                    raise OutError("failed", f"silent for {SILENCE_TIMEOUT:.0f} s") from None
-            else:
-                heard = time.monotonic()
-                if message["event"] == event:
-                    answers[runner] = message
-                elif message["event"] == "progress":
-                    self._on_files(message["files"] - reported.get(runner, 0))
-                    reported[runner] = message["files"]
-                else:
-                    self._fail(runner, message)
+        filling: set[RunnerProcess] = set()
+        while len(answers) < len(self._runners) or filling:
+            heard = self._hear()
             if event == "lap":
                 self._sample_memory()
+            if heard is None:
+                continue
+            runner, message = heard
+            if message["event"] == "progress":
+                if runner not in answers:
+                    self._on_files(message["files"] - reported.get(runner, 0))
+                    reported[runner] = message["files"]
+                continue
+            if message["event"] != event:
+                self._fail(runner, message)
+            if runner in answers:
+                filling.discard(runner)
+                self._count_filler(runner, message)
+            else:
+                answers[runner] = message
+            if event == "lap" and len(answers) < len(self._runners):
+                runner.send(do="lap", paths=self._shares[runner].filler())
+                filling.add(runner)
         self._finish_count(answers, reported)
         return [answers[runner] for runner in self._runners]
+
+    def _count_filler(self, runner: RunnerProcess, message: dict[str, Any]) -> None:
+        share = self._shares[runner]
+        share.filler_paths += share.filler()
+        share.filler_seconds += message["seconds"]
+
+    def _hear(self) -> tuple[RunnerProcess, dict[str, Any]] | None:
+        """Return the next message, or None after a while, to let the caller look around."""
+        try:
+            heard = self._inbox.get(timeout=SAMPLE_EVERY)
+        except queue.Empty:
+            if time.monotonic() - self._heard > SILENCE_TIMEOUT:
+                raise OutError("failed", f"silent for {SILENCE_TIMEOUT:.0f} s") from None
+            return None
+        self._heard = time.monotonic()
+        return heard
 
     def _finish_count(
         self,
