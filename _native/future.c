@@ -480,8 +480,7 @@ invalid_state(PyObject *self)
 {
     PyObject *repr = PyObject_Repr(self);
     if (repr != NULL) {
-        PyErr_Format(state_of(self)->invalid_state_error,
-                     "%U belongs to a worker: its outcome cannot be set by hand", repr);
+        PyErr_Format(state_of(self)->invalid_state_error, "%s: %U", state_name(future_of(self)), repr);
         Py_DECREF(repr);
     }
     return NULL;
@@ -498,7 +497,8 @@ future_set_running_or_notify_cancel(PyObject *self, PyObject *Py_UNUSED(ignored)
 {
     if (ix_task_state(future_of(self)->task) == IX_CANCELLED)
         Py_RETURN_FALSE;
-    return invalid_state(self);
+    PyErr_SetString(PyExc_RuntimeError, "Future in unexpected state: a worker sets it running");
+    return NULL;
 }
 
 /* ---- the base class's attributes ---- */
@@ -660,7 +660,7 @@ static PyMethodDef future_methods[] = {
     {"set_result", future_set, METH_O, "Raise InvalidStateError: a worker sets it."},
     {"set_exception", future_set, METH_O, "Raise InvalidStateError: a worker sets it."},
     {"set_running_or_notify_cancel", future_set_running_or_notify_cancel, METH_NOARGS,
-     "Return False if cancelled; otherwise raise InvalidStateError: a worker does it."},
+     "Return False if cancelled; otherwise raise RuntimeError: a worker does it."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -80,57 +80,98 @@ ix_inside_clear(struct ix_inside *inside)
 
 /* ---- loading ---- */
 
-/* The owner's world may have changed since: asks for it. Returns 1 if it had, 0, or -1. The exception that
- * led here is set again unless it returns 1. */
-static int
-refresh_world(struct ix_worker *worker)
+/* Asks the owner's pool for bytes: calls its method `name`, with a callable if one is given. Returns them
+ * in memory that the caller frees, or NULL; a failure is reported on the owner's side. No exception may
+ * be set. Context: own GIL, which is let go meanwhile. */
+static char *
+ask_owner(struct ix_worker *worker, const char *name, struct ix_callable *callable, size_t *length)
 {
-    PyObject *error = PyErr_GetRaisedException();
-    PyObject *changed = NULL;
-    char *world = NULL;
-    Py_ssize_t length = 0;
+    PyObject *bytes, *pool = (PyObject *)worker->pool;
+    char *copy = NULL;
 
     ix_worker_to_owner(worker);
-    PyObject *bytes = PyObject_CallMethod((PyObject *)worker->pool, "world", NULL);
-    if (bytes != NULL && PyBytes_AsStringAndSize(bytes, &world, &length) == 0) {
-        char *copy = malloc((size_t)length + 1);
+    if (callable == NULL)
+        bytes = PyObject_CallMethod(pool, name, NULL);
+    else
+        bytes = PyObject_CallMethod(pool, name, "Iy#", (unsigned int)callable->form,
+                                    callable->data, (Py_ssize_t)callable->length);
+    if (bytes != NULL && PyBytes_Check(bytes)) {
+        *length = (size_t)PyBytes_GET_SIZE(bytes);
+        copy = malloc(*length + 1);
         if (copy != NULL)
-            memcpy(copy, world, (size_t)length);
-        world = copy;
+            memcpy(copy, PyBytes_AS_STRING(bytes), *length);
     }
-    else {
-        world = NULL;
-        PyErr_WriteUnraisable((PyObject *)worker);
-    }
+    if (bytes == NULL)
+        PyErr_Clear(); /* what led here is the task's outcome, and says more */
     Py_XDECREF(bytes);
     ix_worker_to_own(worker);
-
-    if (world != NULL)
-        changed = PyObject_CallFunction(worker->inside.update_world, "y#", world, length);
-    free(world);
-    if (changed == NULL)
-        PyErr_Clear(); /* the exception that led here says more */
-    bool again = changed == Py_True;
-    Py_XDECREF(changed);
-    if (again) {
-        Py_DECREF(error);
-        return 1;
-    }
-    PyErr_SetRaisedException(error);
-    return 0;
+    return copy;
 }
 
+/* After an ImportError: the owner's world may have changed since the worker took it over. Returns whether it
+ * had, and then clears the exception. */
 static bool
-may_be_cured_by_refresh(void)
+refresh_world(struct ix_worker *worker)
 {
-    return PyErr_ExceptionMatches(PyExc_ImportError);
+    size_t length;
+    bool changed = false;
+    if (!PyErr_ExceptionMatches(PyExc_ImportError))
+        return false;
+    PyObject *error = PyErr_GetRaisedException();
+    char *world = ask_owner(worker, "world", NULL, &length);
+    if (world != NULL) {
+        PyObject *result = PyObject_CallFunction(worker->inside.update_world, "y#", world,
+                                                 (Py_ssize_t)length);
+        changed = result == Py_True;
+        if (result == NULL)
+            PyErr_Clear(); /* as above */
+        Py_XDECREF(result);
+        free(world);
+    }
+    if (changed)
+        Py_DECREF(error);
+    else
+        PyErr_SetRaisedException(error);
+    return changed;
+}
+
+static PyObject *
+load_bytes(struct ix_inside *inside, uint32_t form, const char *data, size_t length)
+{
+    return PyObject_CallFunction(inside->load_callable, "Iy#", (unsigned int)form, data,
+                                 (Py_ssize_t)length);
 }
 
 static PyObject *
 load_once(struct ix_inside *inside, struct ix_callable *callable)
 {
-    return PyObject_CallFunction(inside->load_callable, "Iy#", (unsigned int)callable->form,
-                                 callable->data, (Py_ssize_t)callable->length);
+    return load_bytes(inside, callable->form, callable->data, callable->length);
+}
+
+/* After a failure to find a callable by its name: it may exist in the owner alone, and go by value.
+ * Returns a new reference, or NULL with the former exception set. */
+static PyObject *
+load_by_value(struct ix_worker *worker, struct ix_callable *callable)
+{
+    size_t length;
+    PyObject *loaded = NULL;
+    if (callable->id == 0
+        || !(PyErr_ExceptionMatches(PyExc_ImportError)
+             || PyErr_ExceptionMatches(PyExc_AttributeError)))
+        return NULL;
+    PyObject *error = PyErr_GetRaisedException();
+    char *data = ask_owner(worker, "by_value", callable, &length);
+    if (data != NULL) {
+        loaded = load_bytes(&worker->inside, IX_FORM_BY_VALUE, data, length);
+        if (loaded == NULL)
+            PyErr_Clear(); /* the first failure says more */
+        free(data);
+    }
+    if (loaded == NULL)
+        PyErr_SetRaisedException(error);
+    else
+        Py_DECREF(error);
+    return loaded;
 }
 
 static int
@@ -160,9 +201,11 @@ load_callable(struct ix_worker *worker, struct ix_callable *callable)
     if (id < inside->ncallables && inside->callables[id] != NULL)
         return Py_NewRef(inside->callables[id]);
     PyObject *loaded = load_once(inside, callable);
-    if (loaded == NULL && may_be_cured_by_refresh() && refresh_world(worker) > 0)
+    if (loaded == NULL && refresh_world(worker))
         loaded = load_once(inside, callable);
-    if (loaded != NULL && id != 0 && remember(inside, id, loaded) < 0)
+    if (loaded == NULL)
+        return load_by_value(worker, callable); /* not remembered: a fresh copy for each task */
+    if (id != 0 && remember(inside, id, loaded) < 0)
         Py_CLEAR(loaded);
     return loaded;
 }
@@ -172,7 +215,7 @@ load_arguments(struct ix_worker *worker, struct ix_reader *reader, struct ix_cal
 {
     struct ix_reader start = *reader;
     int result = ix_decode_call(&worker->inside.codec, reader, call);
-    if (result < 0 && may_be_cured_by_refresh() && refresh_world(worker) > 0) {
+    if (result < 0 && refresh_world(worker)) {
         *reader = start;
         result = ix_decode_call(&worker->inside.codec, reader, call);
     }
@@ -318,7 +361,7 @@ load_item(struct ix_worker *worker, struct ix_segment *segment, uint32_t index)
     const char *data = segment->data + segment->offsets[index];
     struct ix_reader reader = {data, segment->data + segment->length};
     PyObject *item = ix_decode_value(codec, &reader);
-    if (item == NULL && may_be_cured_by_refresh() && refresh_world(worker) > 0) {
+    if (item == NULL && refresh_world(worker)) {
         reader.at = data;
         item = ix_decode_value(codec, &reader);
     }
@@ -370,6 +413,8 @@ run_items(struct ix_worker *worker, PyObject *fn, struct ix_claim *claim, struct
 {
     struct ix_job *job = batch->job;
     uint32_t signal = atomic_load_explicit(&job->signal, memory_order_relaxed);
+    if (signal & IX_JOB_STOP)
+        return false;
     for (uint32_t i = 0; i < claim->count; i++) {
         enum ix_outcome outcome = run_item(worker, fn, job, claim->segment, claim->index + i,
                                            &batch->buffer);
@@ -418,9 +463,13 @@ run_job(struct ix_worker *worker, struct ix_job *job)
     struct ix_claim claim;
     bool more;
     bool claimed = ix_job_claim(job, queue->max_workers, &claim, &more);
-    if (more) {
+    if (!more) {
+        ix_queue_put_down(queue);
+    }
+    else {
         ix_job_acquire(job);
         if (!ix_queue_requeue(queue, &job->entry)) {
+            ix_queue_put_down(queue);
             bool broken = ix_queue_refuses(queue) == IX_PUSH_BROKEN;
             ix_job_end(job, broken ? IX_JOB_BROKEN : IX_JOB_CANCELLED);
             ix_job_release(job);

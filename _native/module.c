@@ -67,6 +67,16 @@ set_main_by_value(PyObject *module, PyObject *flag)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(forget_callables_doc, "forget_callables()\n--\n\n"
+"Encode callables anew from now on.");
+
+static PyObject *
+forget_callables(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    PyDict_Clear(((struct ix_module *)PyModule_GetState(module))->callables);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(is_main_interpreter_doc, "is_main_interpreter()\n--\n\n"
 "Whether the caller runs in the process's main interpreter.");
 
@@ -79,6 +89,7 @@ is_main_interpreter(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 static PyMethodDef module_methods[] = {
     {"is_main_interpreter", is_main_interpreter, METH_NOARGS, is_main_interpreter_doc},
     {"configure", configure, METH_O, configure_doc},
+    {"forget_callables", forget_callables, METH_NOARGS, forget_callables_doc},
     {"set_main_by_value", set_main_by_value, METH_O, set_main_by_value_doc},
     {NULL, NULL, 0, NULL},
 };

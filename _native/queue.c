@@ -130,11 +130,25 @@ ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry)
     pthread_mutex_lock(&queue->lock);
     bool deserted = queue->closed && queue->counts.workers == 0;
     bool taken = !queue->broken && !queue->cleared && !deserted;
-    if (taken)
+    if (taken) {
+        queue->in_hand--;
         wake = append_locked(queue, entry);
+    }
     pthread_mutex_unlock(&queue->lock);
     notify(wake);
     return taken;
+}
+
+static void wake_all_locked(struct ix_queue *queue);
+
+void
+ix_queue_put_down(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->in_hand--;
+    if (queue->closed && queue->head == NULL && queue->in_hand == 0)
+        wake_all_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
 }
 
 bool
@@ -194,7 +208,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
         seat->woken = false;
         queue->waking--;
     }
-    if (queue->broken || (queue->closed && queue->head == NULL)) {
+    if (queue->broken || (queue->closed && queue->head == NULL && queue->in_hand == 0)) {
         result = IX_TAKE_LEAVE;
     }
     else if (queue->head == NULL) {
@@ -203,6 +217,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
     }
     else {
         *entry = pop_locked(queue);
+        queue->in_hand += (*entry)->kind == IX_ENTRY_JOB;
         atomic_store_explicit(&seat->busy, true, memory_order_relaxed);
         wake = next_to_wake_locked(queue);
     }

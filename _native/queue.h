@@ -52,6 +52,7 @@ struct ix_queue {
     struct ix_seat *stack;
     struct ix_seat *members;
     unsigned starting; /* workers asked for that have not arrived yet */
+    unsigned in_hand;  /* jobs that a worker has taken and may put back */
     unsigned waking;   /* workers notified that have not come to take yet */
     unsigned max_workers;
     unsigned max_waking;
@@ -78,10 +79,12 @@ enum ix_push ix_queue_push(struct ix_queue *queue, struct ix_entry *entry);
 enum ix_push ix_queue_refuses(struct ix_queue *queue);
 /* Whether nothing is queued. */
 bool ix_queue_is_empty(struct ix_queue *queue);
-/* Puts a job back behind what came meanwhile, or where it came to rest. A closed queue takes it too
+/* Puts a job back that was taken, behind what came meanwhile. A closed queue takes it too
  * while it has workers; one that is broken or was cleared does not: then it returns false and steals
  * nothing. Context: any. */
 bool ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry);
+/* The worker that took a job will not put it back: if the queue is closed, the others may leave. */
+void ix_queue_put_down(struct ix_queue *queue);
 /* Counts in one more worker if fewer than `demand` are unoccupied or on their way; then the caller
  * starts it. demand 0: as many as there are entries. */
 bool ix_queue_wants_worker(struct ix_queue *queue, size_t demand);

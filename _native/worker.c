@@ -167,18 +167,28 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
     return PyBool_FromLong(max_runs != 0 && self->runs >= max_runs);
 }
 
-PyDoc_STRVAR(worker_leave_doc, "leave(pool)\n--\n\nEnd the lease that serve() began.");
+PyDoc_STRVAR(worker_leave_doc, "leave(pool, worn)\n--\n\n"
+"End the lease that serve() began.\n\n"
+"Returns whether a successor has been counted in, which only a worn worker gets: then start it.");
 
 static PyObject *
-worker_leave(struct ix_worker *self, PyObject *pool)
+worker_leave(struct ix_worker *self, PyObject *args)
 {
+    PyObject *pool;
+    int worn;
+    bool successor = false;
+    if (!PyArg_ParseTuple(args, "Op:leave", &pool, &worn))
+        return NULL;
     if (self->pool == NULL || (PyObject *)self->pool != pool) {
         PyErr_SetString(PyExc_RuntimeError, "the worker does not serve this pool");
         return NULL;
     }
-    ix_queue_leave(&self->pool->queue, &self->seat);
+    if (worn)
+        successor = ix_queue_hand_over(&self->pool->queue, &self->seat);
+    else
+        ix_queue_leave(&self->pool->queue, &self->seat);
     self->pool = NULL;
-    Py_RETURN_NONE;
+    return PyBool_FromLong(successor);
 }
 
 PyDoc_STRVAR(worker_call_doc, "call(pool, fn, /, *args, **kwargs)\n--\n\n"
@@ -274,7 +284,7 @@ worker_dealloc(struct ix_worker *self)
 static PyMethodDef worker_methods[] = {
     {"open", CLASS_METHOD(worker_open), worker_open_doc},
     {"serve", CLASS_METHOD(worker_serve), worker_serve_doc},
-    {"leave", (PyCFunction)worker_leave, METH_O, worker_leave_doc},
+    {"leave", (PyCFunction)worker_leave, METH_VARARGS, worker_leave_doc},
     {"call", CLASS_METHOD(worker_call), worker_call_doc},
     {"forget", (PyCFunction)worker_forget, METH_NOARGS, worker_forget_doc},
     {"close", (PyCFunction)worker_close, METH_NOARGS, worker_close_doc},

@@ -8,6 +8,9 @@
 
 #include "state.h"
 
+/* The form of a callable that goes by value: BY_VALUE of _serialize.py. */
+#define IX_FORM_BY_VALUE 3
+
 /* The worker's end of things: objects of its interpreter, and nobody else's. */
 struct ix_inside {
     PyObject *load_callable;    /* (form, bytes) -> callable */

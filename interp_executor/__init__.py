@@ -5,7 +5,6 @@ are loaded on first use: every worker imports this package too, and must stay li
 """
 
 import sys
-from typing import TYPE_CHECKING
 
 if sys.implementation.name != "cpython":
     raise ImportError(
@@ -23,6 +22,7 @@ if "t" in getattr(sys, "abiflags", ""):
         "there, concurrent.futures.ThreadPoolExecutor runs in parallel by itself"
     )
 
+TYPE_CHECKING = False  # not from typing, which every worker would have to import
 if TYPE_CHECKING:
     from interp_executor._errors import BrokenInterpreterPool, TaskError, TransferError
     from interp_executor._executor import ExecutorStats, InterpreterPoolExecutor

@@ -11,8 +11,10 @@ _DEPTH = 20
 
 # What to use instead: {module of the type: hint}.
 _HINTS = {
-    "multiprocessing.synchronize": "it belongs to processes; within one process of interpreters, "
-    "let the main interpreter coordinate: split the work into tasks and combine their results",
+    "_multiprocessing": "it belongs to processes; instead, let tasks return what the main "
+    "interpreter then combines",
+    "multiprocessing.synchronize": "it belongs to processes; instead, let tasks return what the "
+    "main interpreter then combines",
     "multiprocessing.queues": "it belongs to processes; return values from tasks instead, or on "
     "Python 3.14 and later pass a concurrent.interpreters queue",
     "multiprocessing.connection": "it belongs to processes; return values from tasks instead",
@@ -52,8 +54,13 @@ def _describe(where: str, culprit: object, error: BaseException) -> TransferErro
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     reason = str(error) or type(error).__name__
     text = f"{where} cannot cross to another interpreter: {name} object ({reason})"
-    hint = _HINTS.get(kind.__module__) or _HINTS.get(kind.__qualname__)
+    hint = _hint(culprit)
     return TransferError(f"{text}; {hint}" if hint else text)
+
+
+def _hint(value: object) -> str | None:
+    kind = type(value)
+    return _HINTS.get(kind.__module__) or _HINTS.get(kind.__qualname__)
 
 
 def _crosses(value: object) -> bool:
@@ -69,7 +76,7 @@ def _crosses(value: object) -> bool:
 
 def _find(value: object, place: str, depth: int) -> tuple[str, object]:
     """Return the place and the innermost part of value that does not cross."""
-    if depth < _DEPTH:
+    if depth < _DEPTH and not type(value).__module__.startswith("multiprocessing."):
         for step, part in _parts(value):
             if not _crosses(part):
                 return _find(part, place + step, depth + 1)

@@ -296,6 +296,10 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
     # What monitors, tests and subclasses read of a ThreadPoolExecutor.
 
     @property
+    def _thread_name_prefix(self) -> str:
+        return self._pool.thread_name_prefix
+
+    @property
     def _max_workers(self) -> int:
         return self._pool.max_workers
 

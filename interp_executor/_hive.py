@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from interp_executor import _native, _worker, _world
+from interp_executor import _native, _serialize, _worker, _world
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
@@ -72,6 +72,12 @@ class Pool(_native.Pool):
     def world(self) -> bytes:
         """Return the owner's world as it is now."""
         return _world.encode()
+
+    def by_value(self, form: int, data: bytes) -> bytes:
+        """Encode by value a callable that a worker cannot find by reference."""
+        encoded = _serialize.send_by_value(form, data)
+        _native.forget_callables()
+        return encoded
 
     def fail(self, error: BaseException) -> None:
         """Break the pool: nothing that is queued will run."""
@@ -146,6 +152,7 @@ class WorkerThread(threading.Thread):
 
     def _park(self) -> bool:
         """Wait to be assigned a pool; False if the interpreter has been closed instead."""
+        self.name = "interp_executor-idle"
         kept = self._hive.park(self)
         while kept and not self._mail.acquire(timeout=self._hive.idle_timeout()):
             if self._hive.unpark(self):
@@ -168,12 +175,11 @@ class WorkerThread(threading.Thread):
         with pool.lock:
             if kept:
                 pool.threads.discard(self)
-        if arrived:
-            self._worker.leave(pool)
-        else:
+                self.name = "interp_executor-idle"
+        if not arrived:
             pool.leave()
-        if worn:
-            self._replace(pool)
+        elif self._worker.leave(pool, worn):
+            self._start_successor(pool)
         return kept
 
     def _set_up(self, pool: Pool) -> bool:
@@ -201,14 +207,13 @@ class WorkerThread(threading.Thread):
             return self._worker.call(pool, _worker.scrub) is True
         return pool.initializer is None and self._worker.call(pool, _worker.is_clean) is True
 
-    def _replace(self, pool: Pool) -> None:
-        """Start another worker in place of this one if work is left."""
-        if pool.wants_worker():
-            try:
-                pool.start_worker()
-            except RuntimeError as error:  # no thread to be had
-                if pool.counts()[6] == 0:
-                    pool.fail(error)
+    def _start_successor(self, pool: Pool) -> None:
+        """Start the worker that takes the place of this worn one; it has been counted in."""
+        try:
+            pool.start_worker()
+        except RuntimeError as error:  # no thread to be had
+            if pool.counts()[6] == 0:
+                pool.fail(error)
 
 
 class Hive:
@@ -253,8 +258,6 @@ class Hive:
             return
         for module in _IMPORT_BEFORE_WORKERS:
             __import__(module)
-        # Before the thread exists: at exit, what is registered last ends first.
-        threading._register_atexit(self.close)  # type: ignore[attr-defined]
         notifier = threading.Thread(
             target=self.outbox.serve,
             name="interp_executor-notifier",
@@ -345,17 +348,14 @@ def _refuse_while_loading_main() -> None:
         )
 
 
-_hive: Hive | None = None
-_hive_lock = threading.Lock()
+_hive = Hive()
+# When the main thread has ended, and before the others are joined: as ThreadPoolExecutor does.
+threading._register_atexit(_hive.close)  # type: ignore[attr-defined]
 
 
 def hive() -> Hive:
     """Return the hive of the calling interpreter."""
-    global _hive
-    with _hive_lock:
-        if _hive is None:
-            _hive = Hive()
-        return _hive
+    return _hive
 
 
 def prewarm(n: int = 1) -> None:

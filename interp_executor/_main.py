@@ -26,9 +26,11 @@ def load(kind: str, where: str) -> ModuleType:
 
 
 def _by_name(name: str) -> tuple[Any, dict[str, object]]:
+    from importlib.machinery import PathFinder
     from importlib.util import find_spec
 
-    spec = find_spec(name)
+    # A folder or an archive that is run puts itself on sys.path, and is "__main__" there.
+    spec = PathFinder.find_spec(name) if name == "__main__" else find_spec(name)
     code = None
     if spec is not None and spec.loader is not None:
         code = spec.loader.get_code(name)  # type: ignore[attr-defined]

@@ -5,25 +5,33 @@ proves that without changing anything; ``scrub`` (for executors with ``reuse=Tru
 be undone: exit callbacks run, user modules are dropped, hooks, handlers and filters are restored.
 """
 
+from __future__ import annotations
+
 import _thread
 import atexit
 import sys
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any, NamedTuple
 
 from interp_executor import _worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
 
 _HOOKS = ("excepthook", "displayhook", "unraisablehook", "breakpointhook", "stdout", "stderr", "stdin")
 
 
-class _Birth(NamedTuple):
-    modules: frozenset[str]
-    main: ModuleType
-    hooks: tuple[Any, ...]
-    meta_path: tuple[Any, ...]
-    path_hooks: tuple[Any, ...]
-    callbacks: int
+class _Birth:
+    """What an interpreter was like before its first task."""
+
+    def __init__(self) -> None:
+        self.modules = frozenset(sys.modules)
+        self.main: ModuleType = sys.modules["__main__"]
+        self.hooks: tuple[Any, ...] = tuple(getattr(sys, name) for name in _HOOKS)
+        self.meta_path: tuple[Any, ...] = tuple(sys.meta_path)
+        self.path_hooks: tuple[Any, ...] = tuple(sys.path_hooks)
+        self.callbacks = atexit._ncallbacks()
 
 
 _birth: _Birth | None = None
@@ -36,14 +44,7 @@ _register = atexit.register
 def remember_birth() -> None:
     """Take the snapshot that is_clean() compares with and scrub() goes back to."""
     global _birth
-    _birth = _Birth(
-        frozenset(sys.modules),
-        sys.modules["__main__"],
-        tuple(getattr(sys, name) for name in _HOOKS),
-        tuple(sys.meta_path),
-        tuple(sys.path_hooks),
-        atexit._ncallbacks(),
-    )
+    _birth = _Birth()
     atexit.register = _register_recorded
 
 

@@ -6,7 +6,9 @@ explained.
 """
 
 import sys
-from types import BuiltinFunctionType, FunctionType
+
+FunctionType = type(lambda: None)
+BuiltinFunctionType = type(len)
 
 # The forms of a callable's bytes, as _worker.load_callable() reads them.
 BY_REFERENCE = 0  # module, NUL, qualified name
@@ -23,8 +25,9 @@ def encode_callable(fn: object) -> tuple[bool, int, bytes]:
     """
     if isinstance(fn, (FunctionType, BuiltinFunctionType, type)):
         place = _reference(fn)
-        if place is not None:
+        if place is not None and place not in _sent_by_value:
             return True, *place
+        return False, BY_VALUE, _by_value(fn, "the callable")
     if type(fn).__module__ == "functools":
         from interp_executor._context import encode_in_context
 
@@ -32,6 +35,20 @@ def encode_callable(fn: object) -> tuple[bool, int, bytes]:
         if data is not None:
             return False, IN_CONTEXT, data
     return False, *_encode_object(fn)
+
+
+# References that a worker could not resolve: what they name exists here alone.
+_sent_by_value: set[tuple[int, bytes]] = set()
+
+
+def send_by_value(form: int, data: bytes) -> bytes:
+    """Encode by value what a worker could not find by reference, now and from now on."""
+    module, name = "__main__", data.decode()
+    if form == BY_REFERENCE:
+        module, _, name = name.partition("\0")
+    encoded = _by_value(resolve(sys.modules.get(module), name), "the callable")
+    _sent_by_value.add((form, data))
+    return encoded
 
 
 def _reference(fn: object) -> tuple[int, bytes] | None:
@@ -60,7 +77,21 @@ def find_main() -> tuple[str, str] | None:
 
     None for a REPL, a notebook and ``-c``; then what it defines goes by value.
     """
+    global _found_main
     main = sys.modules.get("__main__")
+    if _found_main is not None and _found_main[0] is main:
+        return _found_main[1]
+    found = _find_main(main)
+    if found is not None:
+        # Once and for all: when a script has ended, CPython takes its __file__ away.
+        _found_main = main, found
+    return found
+
+
+_found_main: tuple[object, tuple[str, str]] | None = None
+
+
+def _find_main(main: object) -> tuple[str, str] | None:
     name = getattr(getattr(main, "__spec__", None), "name", None)
     if name is not None:
         return "name", name
@@ -88,13 +119,31 @@ def _encode_object(fn: object) -> tuple[int, bytes]:
 def _by_value(value: object, place: str) -> bytes:
     import cloudpickle
 
+    home = _home_to_leave(value)
     try:
+        if home is not None:
+            cloudpickle.register_pickle_by_value(home)
         data: bytes = cloudpickle.dumps(value, protocol=5)
     except Exception as error:
         from interp_executor._diagnose import transfer_error
 
         raise transfer_error(value, place, error) from error
+    finally:
+        if home is not None:
+            cloudpickle.unregister_pickle_by_value(home)
     return data
+
+
+def _home_to_leave(value: object) -> object:
+    """Return the module to which a function would be tied although no worker finds it there."""
+    if not isinstance(value, (FunctionType, type)) or value.__module__ == "__main__":
+        return None
+    home = sys.modules.get(value.__module__)
+    import cloudpickle
+
+    if home is None or home.__name__ in cloudpickle.list_registry_pickle_by_value():
+        return None
+    return home
 
 
 def dumps_call(args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:

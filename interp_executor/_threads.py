@@ -5,12 +5,17 @@ In a subinterpreter ``threading`` takes the *process's* main thread for the inte
 object is given the identity of the thread that really runs the interpreter.
 """
 
+from __future__ import annotations
+
 import _thread
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 _name: str | None = None
 

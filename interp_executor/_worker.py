@@ -4,13 +4,18 @@ The C core calls what is defined here, in the worker's interpreter and on its th
 memory of each worker pay for every import, so all that is seldom needed is imported when needed.
 """
 
+from __future__ import annotations
+
 import io
 import marshal
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from interp_executor import _serialize
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 # A world is what a worker takes over from its owner: marshalled by the owner's _world.py.
 #   path: tuple of str            sys.path
@@ -66,7 +71,7 @@ def load_callable(form: int, data: bytes) -> Callable[..., Any]:
     """Turn the bytes that _serialize.encode_callable() made into a callable again."""
     if form == _serialize.BY_REFERENCE:
         module, _, name = data.decode().partition("\0")
-        return _resolve(_import(module), name)
+        return _in_a_frame(_resolve(_import(module), name))
     if form == _serialize.IN_MAIN:
         return _resolve(load_main(), data.decode())
     if form == _serialize.IN_CONTEXT:
@@ -93,6 +98,24 @@ def _resolve(module: Any, qualname: str) -> Callable[..., Any]:
         found = getattr(found, part)
     resolved: Callable[..., Any] = found
     return resolved
+
+
+# Builtins that ask who calls them: the C core has no frame for them to find.
+_LOOK_AT_THEIR_CALLER = ("eval", "exec", "globals", "locals", "vars", "dir")
+
+
+def _in_a_frame(fn: Callable[..., Any]) -> Callable[..., Any]:
+    if getattr(fn, "__name__", None) not in _LOOK_AT_THEIR_CALLER:
+        return fn
+    if getattr(fn, "__module__", None) != "builtins":
+        return fn
+    call = type(_call)(_call.__code__, sys.modules["__main__"].__dict__, "_call")
+    call.__kwdefaults__ = {"fn": fn}
+    return call
+
+
+def _call(*args: object, fn: Any, **kwargs: object) -> object:
+    return fn(*args, **kwargs)
 
 
 # ---- the main script ----
@@ -179,14 +202,15 @@ def _install_streams() -> None:
     """
     for name in ("stdout", "stderr"):
         old = getattr(sys, name)
-        if not isinstance(old, io.TextIOWrapper) or old.write_through:
-            continue  # absent, or unbuffered: nothing ever waits
+        if not isinstance(old, io.TextIOWrapper):
+            continue  # absent: a program without a console
         raw = io.FileIO(old.fileno(), "w", closefd=False)
         stream = _Text(
             _Buffer(raw),
             encoding=old.encoding,
             errors=old.errors,
-            line_buffering=old.line_buffering,
+            # Unbuffered (python -u), the pieces of a print() would mix with other workers'.
+            line_buffering=old.line_buffering or old.write_through,
         )
         raw.name = f"<{name}>"
         stream.mode = "w"  # type: ignore[misc]

@@ -1,10 +1,15 @@
 """What a worker takes over from its owner, and how: see _worker._world."""
 
+from __future__ import annotations
+
 import marshal
 import sys
-from typing import Any
 
 from interp_executor._serialize import find_main
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def encode() -> bytes:
