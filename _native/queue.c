@@ -210,6 +210,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
     }
     if (queue->broken || (queue->closed && queue->head == NULL && queue->in_hand == 0)) {
         result = IX_TAKE_LEAVE;
+        wake_all_locked(queue); /* those that parked while a job was in hand may leave, too */
     }
     else if (queue->head == NULL) {
         push_seat_locked(queue, seat);
