@@ -197,14 +197,15 @@ def second_executors() -> tuple[Entry, ...]:
     )
 
 
-def idle_shutdown(workers: int) -> Entry:
-    """Shutting an executor down that has that many idle workers."""
-    opener = partial(executors.load, executors.OURS)
+def idle_shutdown(
+    workers: int, name: str, bring_up: Callable[[Any, int], None] = start_all
+) -> Entry:
+    """Shutting our executor down that has that many idle workers."""
 
     def measure(_items: int) -> Sample:
         started = perf_counter()
-        running = opener()(workers)
-        start_all(running, workers)
+        running = executors.load(executors.OURS)(workers)
+        bring_up(running, workers)
         cost = measures.shutdown_time(running).cost
         return Sample(cost, perf_counter() - started)
 
@@ -212,4 +213,4 @@ def idle_shutdown(workers: int) -> Entry:
     def open_it() -> Iterator[Measure]:
         yield measure
 
-    return Entry(executors.OURS, open_it, partial(executors.missing, executors.OURS))
+    return Entry(name, open_it, partial(executors.missing, executors.OURS))

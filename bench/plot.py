@@ -65,7 +65,7 @@ def _dots(results: list[dict[str, Any]]) -> Iterator[Dot]:
         row = find(result["name"])
         for cell in cells(result):
             values = advantage(cell)
-            way = against(cell.bound, "", row).removesuffix(" /")
+            way = against(cell.bound, "", row)
             line = f"{row.title}: {way}" if way else row.title
             if values is not None:
                 reached = cell.verdict is Verdict.REACHED

@@ -55,10 +55,10 @@ def against(bound: Bound, peer: str, row: Row) -> str:
     parts = [peer_title(peer, row)] if peer else []
     prefix, _, way = bound.subject.partition("-")
     if way and prefix == executors.OURS:
-        parts.insert(0, f"{way} /")
+        parts.insert(0, way)
     elif bound.subject != executors.OURS:
-        parts.insert(0, f"{bound.subject} /")
-    return " ".join(parts)
+        parts.insert(0, bound.subject)
+    return " / ".join(parts)
 
 
 def limit(bound: Bound, row: Row) -> str:

@@ -21,6 +21,7 @@ from bench.entries import (
 )
 from bench.executors import INTERPRETER, LOKY, OURS, PROCESS, THREAD
 from bench.fresh import memory_missing
+from bench.gates import start_all_with_builtins
 from bench.place import no_pinning
 from bench.stats import Bound, Kind
 
@@ -234,8 +235,14 @@ START = (
         "shutdown-64",
         "start",
         "shutdown of 64 idle workers",
-        (idle_shutdown(64),),
-        (Bound((), 0.1, Kind.ABSOLUTE),),
+        (
+            idle_shutdown(64, OURS),
+            idle_shutdown(64, "ours-clean", start_all_with_builtins),
+        ),
+        (
+            Bound((), 0.1, Kind.ABSOLUTE),
+            Bound((), 0.1, Kind.ABSOLUTE, subject="ours-clean"),
+        ),
         max_items=1,
     ),
 )
