@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 from bench import executors, fresh, measures, pingpong, tasks
@@ -153,12 +153,14 @@ def in_fresh_process(executor: str, figure: str) -> Entry:
 
 
 def _ready_spare() -> None:
-    """Have one spare interpreter ready, and nothing else idle."""
+    """Have one spare interpreter that no executor has used, and nothing else idle."""
     import interp_executor
+    from interp_executor._hive import wait_until_warm
 
     interp_executor.close_idle_workers()
     interp_executor.prewarm(1)
-    sleep(0.1)  # it comes up in the background, in 10-20 ms
+    if not wait_until_warm(1, 10.0):
+        raise TimeoutError("no interpreter was ready after 10 s")
 
 
 def _no_idle_worker() -> None:
