@@ -187,10 +187,15 @@ def second_executor(
 
 
 def second_executors() -> tuple[Entry, ...]:
-    """The standard executors' second, and ours in each of its ways."""
+    """The standard executors' second, and ours in each of its ways.
+
+    Making a spare interpreter leaves the processor's caches cold, which costs any
+    executor some 200 us; so there is a ThreadPool that starts from there as well.
+    """
     ours = executors.OURS
     return (
         second_executor(executors.THREAD),
+        second_executor(executors.THREAD, "thread/prepared", _ready_spare),
         second_executor(executors.INTERPRETER),
         second_executor(ours, "ours-fresh", _no_idle_worker),
         second_executor(ours, "ours"),

@@ -225,7 +225,7 @@ START = (
             Bound(INTERPRETER, 0.6, subject="ours-fresh"),
             Bound(THREAD, 2.0, subject="ours-reuse"),
             Bound(INTERPRETER, 0.02, subject="ours-reuse"),
-            Bound(THREAD, 2.0, subject="ours-prewarmed"),
+            Bound("thread/prepared", 2.0, subject="ours-prewarmed"),
             Bound(INTERPRETER, 0.02, subject="ours-prewarmed"),
         ),
         max_items=200,
