@@ -155,12 +155,9 @@ def in_fresh_process(executor: str, figure: str) -> Entry:
 def _ready_spare() -> None:
     """Have one spare interpreter that no executor has used, and nothing else idle."""
     import interp_executor
-    from interp_executor._hive import wait_until_warm
 
     interp_executor.close_idle_workers()
-    interp_executor.prewarm(1)
-    if not wait_until_warm(1, 10.0):
-        raise TimeoutError("no interpreter was ready after 10 s")
+    interp_executor.prewarm(1, wait=True)
 
 
 def _no_idle_worker() -> None:

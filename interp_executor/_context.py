@@ -4,14 +4,19 @@ A ``ContextVar`` is known by its identity, so a variable travels if a module has
 which the worker finds its own, and if its value can be pickled. The rest of the context is dropped.
 """
 
+from __future__ import annotations
+
 import _pickle
 import functools
 import sys
-from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
-from typing import Any
 
 from interp_executor._serialize import dumps_call, encode_callable, resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _places: dict[ContextVar[Any], tuple[str, str] | None] = {}
 

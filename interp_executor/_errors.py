@@ -1,9 +1,11 @@
 """The exceptions of the package."""
 
-import sys
-from pickle import PicklingError
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
+import sys
+from _pickle import PicklingError  # pickle's own, which is slower to import
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import BrokenExecutor
 
@@ -49,7 +51,7 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.text}"""'
 
 
-def _broken_bases() -> "tuple[type[BrokenExecutor], ...]":
+def _broken_bases() -> tuple[type[BrokenExecutor], ...]:
     from concurrent.futures.process import BrokenProcessPool
 
     if sys.version_info >= (3, 14):

@@ -15,20 +15,43 @@
    notifier completes it as the base class does.
 """
 
+from __future__ import annotations
+
 import itertools
 import logging
 import os
 import sys
 import threading
 import types
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections import namedtuple
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Self
 
 from interp_executor import _native, _outcome, _serialize
 from interp_executor._errors import TransferError
 from interp_executor._hive import Pool, WorkerThread, broken_error, hive
+
+TYPE_CHECKING = False  # typing is slow to import, and dataclasses slower
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from typing import Any, NamedTuple, Self
+
+    class _Stats(NamedTuple):
+        max_workers: int
+        workers: int
+        idle: int
+        running: int
+        queued: int
+        submitted: int
+        completed: int
+        failed: int
+        cancelled: int
+        warm: int
+
+else:
+    _Stats = namedtuple(  # noqa: PYI024
+        "_Stats",
+        "max_workers workers idle running queued submitted completed failed cancelled warm",
+    )
 
 _LOGGER = logging.getLogger("concurrent.futures")
 _counter = itertools.count()
@@ -65,8 +88,7 @@ def _configure() -> None:
 _configure()
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorStats:
+class ExecutorStats(_Stats):
     """What an executor's pool is doing, at one moment.
 
     Attributes
@@ -88,16 +110,7 @@ class ExecutorStats:
         Interpreters of this process's hive that wait for an executor.
     """
 
-    max_workers: int
-    workers: int
-    idle: int
-    running: int
-    queued: int
-    submitted: int
-    completed: int
-    failed: int
-    cancelled: int
-    warm: int
+    __slots__ = ()
 
 
 class _WorkQueue:

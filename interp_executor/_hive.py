@@ -10,16 +10,19 @@ A pool counts its workers in before their threads exist, so that shutdown waits 
 out when nothing of its tasks is left: after the interpreter has ended or was found clean.
 """
 
+from __future__ import annotations
+
 import itertools
 import logging
 import sys
 import threading
-import time
 import weakref
-from collections.abc import Callable
-from typing import Any
 
 from interp_executor import _native, _serialize, _worker, _world
+
+TYPE_CHECKING = False  # typing is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
@@ -115,12 +118,14 @@ class WorkerThread(threading.Thread):
         # stopped must not keep the process alive.
         super().__init__(name=name, daemon=_native.is_main_interpreter())
         self.ending = False
+        self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
         self._pool = pool
         self._path = tuple(sys.path)
         self._birth_world = _world.encode()
         self._worker = _native.Worker()
-        self._mail = threading.Semaphore(0)  # released when _pool is set, or to end
+        self._mail = threading.Lock()  # released once per assignment
+        self._mail.acquire()
 
     def run(self) -> None:
         """Open the interpreter, serve pools, close it. Only faults of our own escape."""
@@ -130,6 +135,7 @@ class WorkerThread(threading.Thread):
                 opened = self._serve(self._pool)
                 self._pool = None
         finally:
+            self.ready.set()
             self._hive.forget(self)
 
     def assign(self, pool: Pool | None) -> None:
@@ -154,6 +160,7 @@ class WorkerThread(threading.Thread):
         """Wait to be assigned a pool; False if the interpreter has been closed instead."""
         self.name = "interp_executor-idle"
         kept = self._hive.park(self)
+        self.ready.set()
         while kept and not self._mail.acquire(timeout=self._hive.idle_timeout()):
             if self._hive.unpark(self):
                 break  # idle for too long; otherwise an assignment is on its way
@@ -227,7 +234,7 @@ class Hive:
         self._threads: set[WorkerThread] = set()
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
         self._notifier: threading.Thread | None = None
-        self._idle_timeout: float | None = 60.0
+        self._idle_timeout = 60.0
         self._spares = itertools.count()
 
     def lease(self, pool: Pool) -> None:
@@ -266,15 +273,20 @@ class Hive:
         notifier.start()
         self._notifier = notifier
 
-    def prewarm(self, n: int) -> None:
-        """Make n spare interpreters in the background."""
+    def prewarm(self, n: int, wait: bool) -> None:
+        """Make n spare interpreters."""
         _refuse_while_loading_main()
         with self._lock:
             if self.closed:
                 raise RuntimeError("cannot start interpreters after interpreter shutdown")
             self._start_notifier_locked()
-        for _ in range(n):
-            self._start(WorkerThread(self, None, f"interp_executor-spare_{next(self._spares)}"))
+        names = (f"interp_executor-spare_{next(self._spares)}" for _ in range(n))
+        threads = [WorkerThread(self, None, name) for name in names]
+        for thread in threads:
+            self._start(thread)
+        if wait:
+            for thread in threads:
+                thread.ready.wait()
 
     def park(self, worker: WorkerThread) -> bool:
         """Keep a clean worker for the next pool; False if the hive is closed."""
@@ -296,13 +308,13 @@ class Hive:
         with self._lock:
             self._threads.discard(worker)
 
-    def idle_timeout(self) -> float | None:
-        """Return how long a worker stays parked, in seconds; None: for ever."""
+    def idle_timeout(self) -> float:
+        """Return how long a worker stays parked, in seconds; -1: for ever."""
         return self._idle_timeout
 
     def set_idle_timeout(self, seconds: float | None) -> None:
         """Set how long workers stay parked from now on."""
-        self._idle_timeout = seconds
+        self._idle_timeout = -1 if seconds is None else min(seconds, threading.TIMEOUT_MAX)
 
     def close_idle_workers(self) -> None:
         """End the parked workers and wait for them."""
@@ -358,17 +370,19 @@ def hive() -> Hive:
     return _hive
 
 
-def prewarm(n: int = 1) -> None:
+def prewarm(n: int = 1, *, wait: bool = False) -> None:
     """Make n spare interpreters in the background, for the executors to come.
 
     Parameters
     ----------
     n : int
         How many; at least 1.
+    wait : bool
+        Return only when they are ready.
     """
     if n < 1:
         raise ValueError("n must be at least 1")
-    hive().prewarm(n)
+    hive().prewarm(n, wait)
 
 
 def close_idle_workers() -> None:
@@ -387,13 +401,3 @@ def set_idle_timeout(seconds: float | None) -> None:
     if seconds is not None and seconds < 0:
         raise ValueError("seconds must be at least 0 or None")
     hive().set_idle_timeout(seconds)
-
-
-def wait_until_warm(n: int, timeout: float) -> bool:
-    """Wait until n interpreters are parked; return whether that came true. For tests and benches."""
-    end = time.monotonic() + timeout
-    while hive().warm() < n:
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.001)
-    return True

@@ -6,29 +6,38 @@ formatted traceback. Each exception is pickled by itself, so that one that canno
 itself: a ``TaskError`` with its name, message and traceback then stands in its place.
 """
 
+from __future__ import annotations
+
 import _pickle
-from typing import Any, NamedTuple
+from collections import namedtuple
 
 from interp_executor._errors import RemoteTraceback, TaskError, TransferError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+
+    class _Node(NamedTuple):
+        how: int
+        data: bytes
+        type_name: str
+        message: str
+        cause: int | None
+        context: int | None
+        suppress: bool
+        members: list[int]
+
+else:
+    # One exception of the graph; others are named by their place in the list of nodes.
+    _Node = namedtuple(  # noqa: PYI024
+        "_Node", "how data type_name message cause context suppress members"
+    )
 
 # How an exception is rebuilt.
 _PICKLED = 0  # pickle of the exception: __init__ is called again
 _RAW = 1  # pickle of (class, args, __dict__): __init__ is not called
 _GROUP = 2  # pickle of (class, message, __dict__), and the members
 _LOST = 3  # nothing crosses but the texts
-
-
-class _Node(NamedTuple):
-    """One exception of the graph; others are named by their place in the list of nodes."""
-
-    how: int
-    data: bytes
-    type_name: str
-    message: str
-    cause: int | None
-    context: int | None
-    suppress: bool
-    members: list[int]
 
 
 def encode(error: BaseException) -> bytes:
