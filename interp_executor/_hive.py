@@ -53,12 +53,17 @@ class Pool(_native.Pool):
         self._names = itertools.count()
 
     def start_worker(self) -> None:
-        """Start the worker that the queue has counted in."""
+        """Start the worker that the queue has counted in.
+
+        If no thread is to be had, those that the pool has do the work; without any, it raises.
+        """
         try:
             self.hive.lease(self)
-        except BaseException:
+        except BaseException as error:
             self.leave()
-            raise
+            if not isinstance(error, RuntimeError) or self.counts()[6] == 0:
+                raise
+            _LOGGER.warning("cannot start another worker: %s", error)
 
     def next_name(self) -> str:
         """Return the name of the next worker's thread."""
@@ -209,10 +214,14 @@ class WorkerThread(threading.Thread):
         """Whether the interpreter may serve another executor."""
         if pool.failure is not None or self._hive.closed:
             return False
-        if pool.reuse:
-            self._worker.forget()
-            return self._worker.call(pool, _worker.scrub) is True
-        return pool.initializer is None and self._worker.call(pool, _worker.is_clean) is True
+        try:
+            if pool.reuse:
+                self._worker.forget()
+                return self._worker.call(pool, _worker.scrub)
+            return pool.initializer is None and self._worker.call(pool, _worker.is_clean)
+        except BaseException as error:  # what tasks left behind got in the way
+            _LOGGER.warning("a worker cannot be used again: %r", error)
+            return False
 
     def _start_successor(self, pool: Pool) -> None:
         """Start the worker that takes the place of this worn one; it has been counted in."""
