@@ -64,6 +64,13 @@ ix_job_release(struct ix_job *job)
 }
 
 static void
+mirror_unclaimed_locked(struct ix_job *job)
+{
+    size_t unclaimed = job->end == IX_JOB_GOES_ON ? job->sealed - job->claimed : 0;
+    atomic_store_explicit(&job->unclaimed, unclaimed, memory_order_relaxed);
+}
+
+static void
 append_segment_locked(struct ix_job *job, struct ix_segment *segment)
 {
     segment->first = job->sealed;
@@ -77,7 +84,7 @@ append_segment_locked(struct ix_job *job, struct ix_segment *segment)
         job->cursor = segment;
         job->cursor_index = 0;
     }
-    atomic_store_explicit(&job->unclaimed, job->sealed - job->claimed, memory_order_relaxed);
+    mirror_unclaimed_locked(job);
 }
 
 int
@@ -144,7 +151,7 @@ ix_job_claim(struct ix_job *job, unsigned workers, struct ix_claim *claim, bool 
             job->cursor = segment->next;
             job->cursor_index = 0;
         }
-        atomic_store_explicit(&job->unclaimed, job->sealed - job->claimed, memory_order_relaxed);
+        mirror_unclaimed_locked(job);
     }
     *more = claimed && job->cursor != NULL;
     job->queued = *more;
@@ -183,6 +190,7 @@ lose(struct ix_job *job, size_t position)
         job->claimed = position;
     if (job->end == IX_JOB_GOES_ON)
         job->end = IX_JOB_BROKEN;
+    mirror_unclaimed_locked(job);
     pthread_mutex_unlock(&job->lock);
     announce(job);
 }
@@ -211,6 +219,7 @@ ix_job_end(struct ix_job *job, enum ix_job_end end)
     pthread_mutex_lock(&job->lock);
     if (job->end == IX_JOB_GOES_ON)
         job->end = end;
+    mirror_unclaimed_locked(job);
     pthread_mutex_unlock(&job->lock);
     announce(job);
 }

@@ -56,7 +56,7 @@ struct ix_job {
     enum ix_job_end end;    /* why items from `claimed` on will never run */
     int64_t item_ns;        /* moving average; 0: not measured yet */
     /* atomic: */
-    _Atomic size_t unclaimed; /* mirrors sealed - claimed */
+    _Atomic size_t unclaimed; /* mirrors sealed - claimed; 0 once the job has ended */
     _Atomic uint32_t version; /* counts publications; the reader sleeps on it */
     _Atomic uint32_t sleeping;
     _Atomic uint32_t signal; /* changes when claims under way should publish what they have, or stop */

@@ -53,6 +53,13 @@ next_to_wake_locked(struct ix_queue *queue)
     return pop_seat_locked(queue);
 }
 
+/* Whether a worker that comes to take has to leave. */
+static bool
+leaves_locked(struct ix_queue *queue)
+{
+    return queue->broken || (queue->closed && queue->head == NULL && queue->in_hand == 0);
+}
+
 static bool
 wants_worker_locked(struct ix_queue *queue, size_t demand)
 {
@@ -157,7 +164,7 @@ ix_queue_wants_worker(struct ix_queue *queue, size_t demand)
     pthread_mutex_lock(&queue->lock);
     if (demand == 0)
         demand = queue->counts.queued;
-    bool wanted = !queue->broken && wants_worker_locked(queue, demand);
+    bool wanted = !leaves_locked(queue) && wants_worker_locked(queue, demand);
     pthread_mutex_unlock(&queue->lock);
     return wanted;
 }
@@ -208,7 +215,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
         seat->woken = false;
         queue->waking--;
     }
-    if (queue->broken || (queue->closed && queue->head == NULL && queue->in_hand == 0)) {
+    if (leaves_locked(queue)) {
         result = IX_TAKE_LEAVE;
         wake_all_locked(queue); /* those that parked while a job was in hand may leave, too */
     }
