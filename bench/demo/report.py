@@ -90,7 +90,7 @@ def job_sentence(run: Run) -> str:
     name = hardest.relative_to(run.folder) if hardest.is_relative_to(run.folder) else hardest
     broken = ""
     if found.unreadable:
-        broken = f" {found.unreadable} of the files, test data, are not valid Python: counted so."
+        broken = f" Test data, no valid Python and counted as such: {found.unreadable}."
     return (
         f"{found.files:,} files of Python's standard library hold {found.lines:,} lines "
         f"({found.code_lines:,} of code), {found.functions:,} functions and {found.classes:,} "
