@@ -127,7 +127,7 @@ class WorkerThread(threading.Thread):
         self._hive = hive
         self._pool = pool
         self._path = tuple(sys.path)
-        self._birth_world = _world.encode()
+        self._sent_world = _world.encode()
         self._worker = _native.Worker()
         self._mail = threading.Lock()  # released once per assignment
         self._mail.acquire()
@@ -152,7 +152,7 @@ class WorkerThread(threading.Thread):
 
     def _open(self) -> bool:
         try:
-            self._worker.open(self._path, self._birth_world)
+            self._worker.open(self._path, self._sent_world)
         except RuntimeError as error:
             self.ending = True
             if self._pool is not None:
@@ -200,8 +200,9 @@ class WorkerThread(threading.Thread):
         try:
             worker.call(pool, _worker.name_thread, self.name)
             world = pool.world()
-            if world != self._birth_world:
+            if world != self._sent_world:
                 worker.call(pool, _worker.update_world, world)
+                self._sent_world = world
             if pool.initializer is not None:
                 worker.call(pool, pool.initializer, *pool.initargs)
         except BaseException as error:

@@ -101,7 +101,7 @@ def scrub() -> bool:
     _restore_hooks(_birth)
     _restore_logging()
     _drop_user_modules(_birth)
-    _worker._world = {}
+    _worker.apply_world()
     _worker.came_by_value = False
     import gc
 
@@ -112,17 +112,32 @@ def scrub() -> bool:
 def _run_exit_callbacks() -> None:
     """Run what the lease registered, as the interpreter's end would.
 
-    Not through atexit itself: that would end weakref.finalize for good.
+    Not through atexit itself, nor by what weakref registers there: that would end weakref.finalize
+    for good. Its finalizers are called one by one instead, the youngest first.
     """
     while _registered:
         function, args, kwargs = _registered.pop()
         if getattr(function, "__qualname__", "") == "finalize._exitfunc":
             continue
         atexit.unregister(function)
-        try:
-            function(*args, **kwargs)
-        except BaseException as error:
-            sys.unraisablehook(_unraisable(error, function))
+        _run(function, *args, **kwargs)
+    _run_finalizers()
+
+
+def _run_finalizers() -> None:
+    finalize: Any = getattr(sys.modules.get("weakref"), "finalize", None)
+    if finalize is None:
+        return
+    pending = [(info.index, each) for each, info in finalize._registry.items() if info.atexit]
+    for _, each in sorted(pending, key=lambda pair: pair[0], reverse=True):
+        _run(each)
+
+
+def _run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    try:
+        function(*args, **kwargs)
+    except BaseException as error:
+        sys.unraisablehook(_unraisable(error, function))
 
 
 def _unraisable(error: BaseException, function: object) -> Any:

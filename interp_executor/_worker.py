@@ -52,16 +52,21 @@ def update_world(data: bytes) -> bool:
     world = marshal.loads(data)
     if world == _world:
         return False
-    if world["path"] != _world.get("path"):
-        sys.path[:] = world["path"]
+    _world = world
+    apply_world()
+    return True
+
+
+def apply_world() -> None:
+    """Make the interpreter as the world says, whatever tasks have made of it."""
+    if sys.path != list(_world["path"]):
+        sys.path[:] = _world["path"]
         sys.path_importer_cache.clear()
-    sys.argv[:] = world["argv"]
-    if world["filters"] != _world.get("filters") and world["filters"] is not None:
+    sys.argv[:] = _world["argv"]
+    if _world["filters"] is not None:
         from interp_executor._world import apply_filters
 
-        apply_filters(world["filters"])
-    _world = world
-    return True
+        apply_filters(_world["filters"])
 
 
 # ---- callables ----

@@ -1,0 +1,81 @@
+"""Tasks that leave something behind in their worker, for test_hive.py."""
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import warnings
+import weakref
+
+calls = 0
+
+
+class Thing:
+    """Something with an end to be told of."""
+
+
+def count_calls() -> int:
+    """Count in a global of this module."""
+    global calls
+    calls += 1
+    return calls
+
+
+def write_byte(fd: int, byte: bytes) -> None:
+    """Tell the test through a pipe."""
+    os.write(fd, byte)
+
+
+def read_byte(fd: int) -> bytes:
+    """Wait for the test, through a pipe."""
+    return os.read(fd, 1)
+
+
+def read_at(fd: int, where: int, item: int) -> int:
+    """Wait at one item of a map."""
+    if item == where:
+        os.read(fd, 1)
+    return item
+
+
+def register_exit(fd: int, byte: bytes) -> None:
+    """Leave an exit callback behind."""
+    atexit.register(write_byte, fd, byte)
+
+
+def leave_finalizer(fd: int, byte: bytes) -> bool:
+    """Leave an object with a finalizer behind; whether finalizers work at all."""
+    globals()["kept"] = thing = Thing()
+    return weakref.finalize(thing, write_byte, fd, byte).alive
+
+
+def leave_traces() -> None:
+    """Change what the next executor's tasks could see."""
+    logging.basicConfig(level=logging.DEBUG)
+    logging.getLogger("left").addHandler(logging.NullHandler())
+    sys.path.append("/left/behind")
+    sys.excepthook = print
+    sys.meta_path.append(Thing())  # type: ignore[arg-type]
+    warnings.simplefilter("error", BytesWarning)
+    sys.modules["left_behind"] = sys
+
+
+def traces() -> list[str]:
+    """Name the changes of leave_traces() that are still there."""
+    found = {
+        "handlers": bool(logging.getLogger().handlers),
+        "level": logging.getLogger().level != logging.WARNING,
+        "logger": "left" in logging.getLogger().manager.loggerDict,
+        "path": "/left/behind" in sys.path,
+        "hook": sys.excepthook is print,
+        "finder": any(type(finder).__name__ == "Thing" for finder in sys.meta_path),
+        "filter": any(entry[2] is BytesWarning and entry[0] == "error" for entry in warnings.filters),
+        "module": "left_behind" in sys.modules,
+    }
+    return [name for name, there in found.items() if there]
+
+
+def leave_thread(fd: int) -> None:
+    """Leave a thread behind that waits for the test."""
+    threading.Thread(target=os.read, args=(fd, 1)).start()
