@@ -109,8 +109,11 @@ def test_a_worker_with_a_thread_left_running_is_not_reused(pipe: tuple[int, int]
     read, write = pipe
     executor = InterpreterPoolExecutor(1, reuse=True)
     executor.submit(hive_tasks.leave_thread, read).result()
+    (worker,) = executor._threads
     executor.shutdown(wait=False)
-    os.write(write, b"x")  # the interpreter's end waits for its threads
+    while not worker.ending:  # it has seen the thread, and ends: which waits for its threads
+        os.sched_yield()
+    os.write(write, b"x")
     executor.shutdown()
     assert executor.stats().warm == 0
 
