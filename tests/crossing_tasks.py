@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import enum
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -294,3 +295,21 @@ def exit_while_loading() -> NoReturn:
 
 def make_loads_nowhere_else() -> LoadsNowhereElse:
     return LoadsNowhereElse()
+
+
+class PipeEvent:
+    """An event that tasks in any interpreter of the process can wait for."""
+
+    def __init__(self) -> None:
+        self.read, self.write = os.pipe()
+
+    def set(self) -> None:
+        os.write(self.write, b"!")
+
+    def wait(self) -> bool:
+        os.write(self.write, os.read(self.read, 1))  # an event that is set stays set
+        return True
+
+    def close(self) -> None:
+        os.close(self.read)
+        os.close(self.write)

@@ -10,7 +10,7 @@ from typing import Any
 
 PATIENCE = 10.0
 
-KNOWN_THREADS = re.compile(r"interp_executor\b.*|InterpreterPool-idle.*")
+KNOWN_THREADS = re.compile(r"interp_executor-(idle|notifier)")
 """Threads of the hive that outlive executors by design: its notifier and its idle workers."""
 
 
@@ -32,14 +32,18 @@ class Snapshot:
 
     def _threads_left(self) -> list[threading.Thread]:
         deadline = time.monotonic() + PATIENCE
-        left = []
-        for thread in set(threading.enumerate()) - self.threads:
-            if KNOWN_THREADS.fullmatch(thread.name) or thread is threading.current_thread():
-                continue
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                left.append(thread)
+        left = self._foreign_threads()
+        while left and time.monotonic() < deadline:
+            left[0].join(0.05)  # a worker on its way back to the hive does not end: it is renamed
+            left = self._foreign_threads()
         return left
+
+    def _foreign_threads(self) -> list[threading.Thread]:
+        return [
+            thread
+            for thread in threading.enumerate()
+            if thread not in self.threads and not KNOWN_THREADS.fullmatch(thread.name)
+        ]
 
     def _children_left(self) -> list[Any]:
         deadline = time.monotonic() + PATIENCE

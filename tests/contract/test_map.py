@@ -146,16 +146,12 @@ def test_dropping_the_iterator_cancels_what_waits(rig: Rig) -> None:
 
 def test_a_timeout_is_raised_ends_the_iteration_and_cancels_what_waits(rig: Rig) -> None:
     executor = rig.executor()
-    gate, inbox, later = rig.gate(), rig.inbox(), rig.inbox()
-    steps: list[tuple[Any, ...]] = [
-        (tasks.hold, inbox.path, gate.path),
-        *((tasks.say, later.path, str(number)) for number in range(6)),
-    ]
-    results = executor.map(tasks.perform, steps, timeout=0.05, chunksize=1)
+    gate, _ = rig.occupy(executor)
+    later = rig.inbox()
+    results = executor.map(tasks.say, [later.path] * 6, "abcdef", timeout=0.05, chunksize=1)
     with pytest.raises(TimeoutError):
         next(results)
     assert next(results, "over") == "over"
-    inbox.read()
     gate.open()
     executor.shutdown()
     assert len(later.drain()) <= _prefetched(rig)

@@ -212,6 +212,8 @@ def work():
 threads = [threading.Thread(target=work) for _ in range(3)]
 for thread in threads:
     thread.start()
+for thread in threads:
+    thread.join()
 """
     assert run(_script(tmp_path, body)).stdout == "2\n" * 3
 
