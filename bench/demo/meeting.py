@@ -16,7 +16,7 @@ def meet(folder: str, guest: int, guests: int) -> None:
     deadline = time.monotonic() + TIMEOUT
     with open(f"{folder}/{guest}", "wb"):
         pass
-    while len(os.listdir(folder)) < guests:  # noqa: PTH208  # pathlib is a large import
+    while len(os.listdir(folder)) < guests:  # pathlib is a large import
         if time.monotonic() > deadline:
             raise TimeoutError(f"{guests} tasks were submitted, but {guests} workers never came")
         time.sleep(0.001)
