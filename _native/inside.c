@@ -389,71 +389,64 @@ run_item(struct ix_worker *worker, PyObject *fn, struct ix_job *job, struct ix_s
     return put_outcome(&worker->inside, buffer, result);
 }
 
-/* The outcomes of a claim that are not published yet. */
-struct batch {
-    struct ix_job *job;
-    struct ix_segment *segment;
-    uint32_t index, count;
-    struct ix_buffer buffer;
-};
+enum verdict { ALL_WELL, STOPPED, LOST };
 
-static void
-publish_batch(struct ix_worker *worker, struct batch *batch)
+/* Runs the claimed items. STOPPED: one failed, or nobody waits for the rest any more. */
+static enum verdict
+run_items(struct ix_worker *worker, PyObject *fn, struct ix_job *job, struct ix_claim *claim)
 {
-    flush_output(&worker->inside);
-    if (batch->count != 0)
-        ix_job_publish(batch->job, batch->segment, batch->index, batch->count, &batch->buffer);
-    batch->index += batch->count;
-    batch->count = 0;
+    char memory[OUTCOME_MEMORY];
+    struct ix_buffer buffer;
+    enum verdict verdict = ALL_WELL;
+    ix_buffer_init(&buffer, memory, sizeof memory);
+    for (uint32_t i = 0; i < claim->count && verdict == ALL_WELL; i++) {
+        if (atomic_load_explicit(&job->abandoned, memory_order_relaxed)) {
+            verdict = STOPPED;
+            break;
+        }
+        buffer.length = 0;
+        enum ix_outcome outcome = run_item(worker, fn, job, claim->segment, claim->index + i,
+                                           &buffer);
+        flush_output(&worker->inside);
+        if (outcome == IX_OUTCOME_FAILED || !ix_job_add(job, claim, &buffer))
+            verdict = LOST;
+        else if (outcome != IX_OUTCOME_VALUE)
+            verdict = STOPPED;
+    }
+    ix_buffer_fini(&buffer);
+    return verdict;
 }
 
-/* Runs the claimed items; returns whether all is well, false after a failure or when told to stop. */
-static bool
-run_items(struct ix_worker *worker, PyObject *fn, struct ix_claim *claim, struct batch *batch)
+/* The only outcome of a claim whose callable cannot be loaded. */
+static enum verdict
+fail_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
-    struct ix_job *job = batch->job;
-    uint32_t signal = atomic_load_explicit(&job->signal, memory_order_relaxed);
-    if (signal & IX_JOB_STOP)
-        return false;
-    for (uint32_t i = 0; i < claim->count; i++) {
-        enum ix_outcome outcome = run_item(worker, fn, job, claim->segment, claim->index + i,
-                                           &batch->buffer);
-        batch->count++;
-        if (outcome != IX_OUTCOME_VALUE)
-            return false;
-        uint32_t now = atomic_load_explicit(&job->signal, memory_order_relaxed);
-        if (now != signal) {
-            if (now & IX_JOB_STOP)
-                return false;
-            publish_batch(worker, batch);
-            signal = now;
-        }
-    }
-    return true;
+    struct ix_buffer buffer = {0};
+    put_raised(&buffer, worker->inside.encode_unloadable, "callable");
+    bool added = ix_job_add(job, claim, &buffer);
+    ix_buffer_fini(&buffer);
+    return added ? STOPPED : LOST;
 }
 
 static void
 run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
-    struct batch batch = {.job = job, .segment = claim->segment, .index = claim->index};
+    enum verdict verdict;
     PyObject *fn = load_callable(worker, job->callable);
-    bool ok = false;
     if (fn == NULL) {
-        put_raised(&batch.buffer, worker->inside.encode_unloadable, "callable");
-        batch.count = 1;
+        verdict = fail_claim(worker, job, claim);
     }
     else {
         int64_t start = ix_now_ns();
-        ok = run_items(worker, fn, claim, &batch);
+        verdict = run_items(worker, fn, job, claim);
         Py_DECREF(fn);
-        if (ok)
+        if (verdict == ALL_WELL)
             ix_job_measure(job, claim->count, ix_now_ns() - start);
     }
-    if (!ok)
+    if (verdict != ALL_WELL)
         ix_job_end(job, IX_JOB_CANCELLED); /* the reader stops at the failure */
     ix_seat_settle(&worker->seat, IX_FATE_JOB);
-    publish_batch(worker, &batch);
-    ix_buffer_fini(&batch.buffer);
+    ix_job_settle(job, claim, verdict == LOST);
 }
 
 static void

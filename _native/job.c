@@ -5,7 +5,7 @@
 #define CLAIM_NS 1000000       /* a claim aims at so much work */
 #define CLAIM_LEAST_NS 50000   /* and is not cut below so much, where items are that short */
 #define SHARES 4               /* towards the end a claim takes 1/SHARES of a worker's share */
-#define IMPATIENT_NS 20000000  /* a reader that waited so long asks for what there is */
+#define IMPATIENT_NS 20000000  /* a reader that waited so long takes what there is */
 
 struct ix_job *
 ix_job_new(struct ix_callable *callable, uint32_t arity, uint32_t chunksize)
@@ -118,7 +118,7 @@ static size_t
 claim_size_locked(struct ix_job *job, unsigned workers)
 {
     if (job->chunksize != 0)
-        return job->chunksize;
+        return job->chunksize < IX_CLAIM_MAX ? job->chunksize : IX_CLAIM_MAX;
     if (job->item_ns == 0)
         return 1;
     size_t size = (size_t)(CLAIM_NS / job->item_ns);
@@ -130,7 +130,29 @@ claim_size_locked(struct ix_job *job, unsigned workers)
         if (size > share)
             size = share;
     }
+    if (size > IX_CLAIM_MAX)
+        return IX_CLAIM_MAX;
     return size > 0 ? size : 1;
+}
+
+static void
+enlist_locked(struct ix_job *job, struct ix_claim *claim)
+{
+    claim->next = job->claims;
+    if (claim->next != NULL)
+        claim->next->previous = claim;
+    job->claims = claim;
+}
+
+static void
+delist_locked(struct ix_job *job, struct ix_claim *claim)
+{
+    if (claim->next != NULL)
+        claim->next->previous = claim->previous;
+    if (claim->previous != NULL)
+        claim->previous->next = claim->next;
+    else
+        job->claims = claim->next;
 }
 
 bool
@@ -142,9 +164,12 @@ ix_job_claim(struct ix_job *job, unsigned workers, struct ix_claim *claim, bool 
     if (claimed) {
         size_t size = claim_size_locked(job, workers);
         uint32_t left = segment->count - job->cursor_index;
-        claim->segment = segment;
-        claim->index = job->cursor_index;
-        claim->count = size < left ? (uint32_t)size : left;
+        *claim = (struct ix_claim){
+            .segment = segment,
+            .index = job->cursor_index,
+            .count = size < left ? (uint32_t)size : left,
+        };
+        enlist_locked(job, claim);
         job->claimed += claim->count;
         job->cursor_index += claim->count;
         if (claim->count == left) {
@@ -181,36 +206,131 @@ announce(struct ix_job *job)
         ix_park_wake_all(&job->version);
 }
 
+/* ---- outcomes ---- */
+
+static uint64_t
+progress_of(struct ix_claim *claim)
+{
+    return atomic_load_explicit(&claim->progress, memory_order_acquire);
+}
+
+static bool
+make_room(struct ix_job *job, struct ix_claim *claim, size_t needed)
+{
+    size_t capacity = claim->capacity < 512 ? 512 : claim->capacity;
+    while (capacity < needed)
+        capacity *= 2;
+    pthread_mutex_lock(&job->lock); /* a reader may be copying */
+    char *data = realloc(claim->data, capacity);
+    if (data != NULL) {
+        claim->data = data;
+        claim->capacity = capacity;
+    }
+    pthread_mutex_unlock(&job->lock);
+    return data != NULL;
+}
+
+bool
+ix_job_add(struct ix_job *job, struct ix_claim *claim, const struct ix_buffer *outcome)
+{
+    uint64_t progress = atomic_load_explicit(&claim->progress, memory_order_relaxed);
+    size_t length = (size_t)(progress >> IX_PROGRESS_BITS);
+    size_t needed = length + outcome->length;
+    if (needed > claim->capacity && !make_room(job, claim, needed))
+        return false;
+    memcpy(claim->data + length, outcome->data, outcome->length);
+    progress += ((uint64_t)outcome->length << IX_PROGRESS_BITS) + 1;
+    atomic_store_explicit(&claim->progress, progress, memory_order_release);
+    return true;
+}
+
+/* Publishes the outcomes that are complete and not published yet. Steals `data`, which holds just these.
+ * Returns false without memory. */
+static bool
+publish_locked(struct ix_claim *claim, uint64_t progress, char *data)
+{
+    uint32_t done = (uint32_t)(progress & IX_CLAIM_MAX);
+    size_t length = (size_t)(progress >> IX_PROGRESS_BITS);
+    struct ix_range *range = data == NULL ? NULL : malloc(sizeof *range);
+    if (range == NULL) {
+        free(data);
+        return false;
+    }
+    *range = (struct ix_range){
+        .count = done - claim->published,
+        .length = length - claim->published_length,
+        .data = data,
+    };
+    atomic_store_explicit(&claim->segment->ranges[claim->index + claim->published], range,
+                          memory_order_release);
+    claim->published = done;
+    claim->published_length = length;
+    return true;
+}
+
+/* What is complete and not published yet, as a block of its own, or NULL. */
+static char *
+copy_locked(struct ix_claim *claim, uint64_t progress)
+{
+    size_t length = (size_t)(progress >> IX_PROGRESS_BITS) - claim->published_length;
+    char *copy = malloc(length + 1);
+    if (copy != NULL)
+        memcpy(copy, claim->data + claim->published_length, length);
+    return copy;
+}
+
+static bool
+has_news_locked(struct ix_claim *claim, uint64_t progress)
+{
+    return (uint32_t)(progress & IX_CLAIM_MAX) != claim->published;
+}
+
 /* The outcomes from `position` on will never come, although their items were claimed. */
 static void
-lose(struct ix_job *job, size_t position)
+lose_locked(struct ix_job *job, size_t position)
 {
-    pthread_mutex_lock(&job->lock);
     if (job->claimed > position)
         job->claimed = position;
     if (job->end == IX_JOB_GOES_ON)
         job->end = IX_JOB_BROKEN;
     mirror_unclaimed_locked(job);
+}
+
+void
+ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost)
+{
+    pthread_mutex_lock(&job->lock);
+    uint64_t progress = progress_of(claim);
+    delist_locked(job, claim);
+    if (has_news_locked(claim, progress)) {
+        char *data = claim->data;
+        if (claim->published == 0)
+            claim->data = NULL; /* all of it: no copy */
+        else
+            data = copy_locked(claim, progress);
+        lost = !publish_locked(claim, progress, data) || lost;
+    }
+    if (lost)
+        lose_locked(job, claim->segment->first + claim->index + claim->published);
     pthread_mutex_unlock(&job->lock);
+    free(claim->data);
     announce(job);
 }
 
-bool
-ix_job_publish(struct ix_job *job, struct ix_segment *segment, uint32_t index, uint32_t count,
-               struct ix_buffer *outcomes)
+/* Publishes, in the worker's stead, what the claim at `position` has finished. Context: the reader. */
+static void
+collect(struct ix_job *job, size_t position)
 {
-    struct ix_range *range = malloc(sizeof *range);
-    size_t length = outcomes->length;
-    char *data = range == NULL ? NULL : ix_buffer_steal(outcomes);
-    if (data == NULL) {
-        free(range);
-        lose(job, segment->first + index);
-        return false;
+    pthread_mutex_lock(&job->lock);
+    for (struct ix_claim *claim = job->claims; claim != NULL; claim = claim->next) {
+        if (claim->segment->first + claim->index + claim->published != position)
+            continue;
+        uint64_t progress = progress_of(claim);
+        if (has_news_locked(claim, progress))
+            publish_locked(claim, progress, copy_locked(claim, progress)); /* else: it comes later */
+        break;
     }
-    *range = (struct ix_range){.count = count, .length = length, .data = data};
-    atomic_store_explicit(&segment->ranges[index], range, memory_order_release);
-    announce(job);
-    return true;
+    pthread_mutex_unlock(&job->lock);
 }
 
 void
@@ -228,7 +348,7 @@ void
 ix_job_abandon(struct ix_job *job)
 {
     ix_job_end(job, IX_JOB_CANCELLED);
-    atomic_fetch_or(&job->signal, IX_JOB_STOP);
+    atomic_store(&job->abandoned, true);
 }
 
 struct ix_range *
@@ -268,7 +388,7 @@ ix_job_drop_before(struct ix_job *job, size_t position)
 }
 
 enum ix_park
-ix_job_wait(struct ix_job *job, uint32_t version, int64_t timeout_ns)
+ix_job_wait(struct ix_job *job, size_t position, uint32_t version, int64_t timeout_ns)
 {
     bool patient = timeout_ns < 0 || timeout_ns > IMPATIENT_NS;
     enum ix_park result;
@@ -276,9 +396,7 @@ ix_job_wait(struct ix_job *job, uint32_t version, int64_t timeout_ns)
     atomic_fetch_add(&job->sleeping, 1);
     result = ix_park_wait(&job->version, version, patient ? IMPATIENT_NS : timeout_ns);
     atomic_fetch_sub(&job->sleeping, 1);
-    if (result == IX_PARK_TIMEOUT && patient) {
-        atomic_fetch_add(&job->signal, 1); /* far from reaching IX_JOB_STOP: 20 ms each */
-        return IX_PARK_WOKEN;
-    }
-    return result;
+    if (result == IX_PARK_TIMEOUT)
+        collect(job, position);
+    return result == IX_PARK_TIMEOUT && patient ? IX_PARK_WOKEN : result;
 }

@@ -1,8 +1,9 @@
 /* A map job: one entry of the queue for any number of items.
  *
  * The owner encodes items and seals them into segments, which never change afterwards. Workers claim
- * ranges of a segment, first come, and publish the encoded outcomes as ranges; the owner reads them in
- * order. A claim is sized by the measured time of an item: one item at first, then enough for about
+ * items of a segment, first come, and publish the encoded outcomes as ranges; the owner reads them in
+ * order. A reader that has waited for long collects what a claim under way has finished, and need not
+ * wait for its end. A claim is sized by the measured time of an item: one item at first, then enough for about
  * a millisecond, fewer towards the end, so that long items balance and short ones are batched.
  *
  *                    seal                 claim                    publish
@@ -50,6 +51,7 @@ struct ix_job {
     struct ix_segment *oldest, *newest;
     struct ix_segment *cursor; /* the next unclaimed item's, or NULL */
     uint32_t cursor_index;
+    struct ix_claim *claims; /* under way */
     size_t sealed, claimed; /* items; an outcome lost for want of memory takes `claimed` back */
     bool queued;            /* in the queue, or with a worker that will put it back */
     bool complete;          /* no more items will come */
@@ -59,15 +61,27 @@ struct ix_job {
     _Atomic size_t unclaimed; /* mirrors sealed - claimed; 0 once the job has ended */
     _Atomic uint32_t version; /* counts publications; the reader sleeps on it */
     _Atomic uint32_t sleeping;
-    _Atomic uint32_t signal; /* changes when claims under way should publish what they have, or stop */
+    _Atomic bool abandoned; /* nobody will read what is still to come: claims under way stop */
 };
 
-#define IX_JOB_STOP 0x80000000u /* set in signal: nobody will read what is still to come */
-
+/* Items that a worker has claimed, and their outcomes as they come. On the worker's stack, and on the
+ * job's list from claim to settle. */
 struct ix_claim {
     struct ix_segment *segment;
-    uint32_t index, count;
+    uint32_t index, count; /* the claimed items */
+    /* protected by the job's lock: */
+    struct ix_claim *previous, *next;
+    uint32_t published;      /* items */
+    size_t published_length; /* and bytes of their outcomes */
+    char *data;              /* the outcomes; the worker moves it, and only under the lock */
+    /* the worker's own: */
+    size_t capacity;
+    /* atomic: */
+    _Atomic uint64_t progress; /* bytes << IX_PROGRESS_BITS | items that are complete in data */
 };
+
+#define IX_PROGRESS_BITS 24
+#define IX_CLAIM_MAX ((1u << IX_PROGRESS_BITS) - 1)
 
 /* Returns: one reference, or NULL without memory. Takes its own reference to the callable. */
 struct ix_job *ix_job_new(struct ix_callable *callable, uint32_t arity, uint32_t chunksize);
@@ -80,16 +94,17 @@ int ix_job_seal(struct ix_job *job, char *data, size_t length, uint32_t *offsets
 /* No more items will come. Context: the owner. */
 void ix_job_complete(struct ix_job *job);
 
-/* Claims the next items; false if there are none. `more`: put the job back into the queue.
- * Context: a worker. `workers`: how many share the rest. */
+/* Claims the next items; false if there are none. `more`: put the job back into the queue. The claim
+ * stays where it is until ix_job_settle(). Context: a worker. `workers`: how many share the rest. */
 bool ix_job_claim(struct ix_job *job, unsigned workers, struct ix_claim *claim, bool *more);
+/* Adds the outcome of the claim's next item. Returns false without memory: then settle, which ends the
+ * job as broken. Context: a worker. */
+bool ix_job_add(struct ix_job *job, struct ix_claim *claim, const struct ix_buffer *outcome);
+/* Publishes what is left of the claim, which is over. `lost`: the item after the last one added has no
+ * outcome for want of memory. Context: a worker. */
+void ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost);
 /* Tells how long `count` items took. Context: a worker. */
 void ix_job_measure(struct ix_job *job, uint32_t count, int64_t elapsed_ns);
-/* Publishes the outcomes of `count` items from segment's `index` on; copies nothing, steals `data`.
- * Returns false without memory (then the job is ended as broken). Context: a worker. */
-bool ix_job_publish(struct ix_job *job, struct ix_segment *segment, uint32_t index, uint32_t count,
-                    struct ix_buffer *outcomes);
-
 /* Nothing that is unclaimed will run. Context: any. Idempotent; the first reason stands. */
 void ix_job_end(struct ix_job *job, enum ix_job_end end);
 /* As above, and claims under way stop after their present item. Context: the owner. */
@@ -101,8 +116,8 @@ struct ix_range *ix_job_range(struct ix_job *job, size_t position, uint32_t *ver
                               enum ix_job_end *end);
 /* Frees the segments that end at or before `position`. Context: the owner. */
 void ix_job_drop_before(struct ix_job *job, size_t position);
-/* Sleeps until the version changes; asks claims under way for what they have when it takes long.
- * Context: no GIL held. Returns as ix_park_wait. */
-enum ix_park ix_job_wait(struct ix_job *job, uint32_t version, int64_t timeout_ns);
+/* Sleeps until the version changes; when that takes long, collects what the claim under way at `position`
+ * has finished. Context: no GIL held. Returns as ix_park_wait. */
+enum ix_park ix_job_wait(struct ix_job *job, size_t position, uint32_t version, int64_t timeout_ns);
 
 #endif

@@ -244,7 +244,7 @@ wait_for_change(struct map *self, uint32_t version)
         }
     }
     Py_BEGIN_ALLOW_THREADS
-    result = ix_job_wait(self->job, version, left);
+    result = ix_job_wait(self->job, self->position, version, left);
     Py_END_ALLOW_THREADS
     return result == IX_PARK_INTERRUPTED ? PyErr_CheckSignals() : 0;
 }
