@@ -9,7 +9,7 @@ python = $(VENV)/bin/python
 c_files = $(wildcard _native/*.[ch] tests/core/*.[ch] bench/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test stress bench lint format types core-sanitizers asan dist clean
+.PHONY: help demo test stress bench bench-origins lint format types core-sanitizers asan dist clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -32,6 +32,10 @@ stress: ## run the long tests that `make test` leaves out
 bench: ## run the benchmarks
 	@$(setup) test plot
 	@$(python) -m bench $(ARGS)
+
+bench-origins: ## reproduce the published experiments that started the field
+	@$(setup) test
+	@$(python) -m bench.origins $(ARGS)
 
 lint: ## check Python and C for errors and format
 	@$(setup) dev
