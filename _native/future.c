@@ -267,7 +267,7 @@ wait_for_task(struct future *future, PyObject *timeout)
     if (ix_timeout_ns(timeout, &ns) < 0)
         return -1;
     int64_t deadline = ns < 0 ? 0 : ix_now_ns() + ns;
-    while (!ix_task_is_terminal(task)) {
+    for (unsigned round = 0; !ix_task_is_terminal(task); round++) {
         int64_t left = ns < 0 ? -1 : deadline - ix_now_ns();
         if (ns >= 0 && left <= 0) {
             PyErr_SetNone(PyExc_TimeoutError);
@@ -275,10 +275,10 @@ wait_for_task(struct future *future, PyObject *timeout)
         }
         Py_BEGIN_ALLOW_THREADS
         if (spin == NULL || !ix_spin_wait(spin, &task->state, IX_TERMINAL, 0))
-            result = ix_task_wait(task, left);
+            result = ix_task_wait(task, ix_slice_ns(left, round));
         Py_END_ALLOW_THREADS
         spin = NULL;
-        if (result == IX_PARK_INTERRUPTED && PyErr_CheckSignals() < 0)
+        if (result != IX_PARK_WOKEN && PyErr_CheckSignals() < 0)
             return -1;
     }
     return 0;

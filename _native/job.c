@@ -167,6 +167,7 @@ ix_job_claim(struct ix_job *job, unsigned workers, struct ix_claim *claim, bool 
         *claim = (struct ix_claim){
             .segment = segment,
             .index = job->cursor_index,
+            .first = segment->first + job->cursor_index,
             .count = size < left ? (uint32_t)size : left,
         };
         enlist_locked(job, claim);
@@ -238,7 +239,8 @@ ix_job_add(struct ix_job *job, struct ix_claim *claim, const struct ix_buffer *o
     size_t needed = length + outcome->length;
     if (needed > claim->capacity && !make_room(job, claim, needed))
         return false;
-    memcpy(claim->data + length, outcome->data, outcome->length);
+    if (outcome->length != 0)
+        memcpy(claim->data + length, outcome->data, outcome->length);
     progress += ((uint64_t)outcome->length << IX_PROGRESS_BITS) + 1;
     atomic_store_explicit(&claim->progress, progress, memory_order_release);
     return true;
@@ -311,7 +313,7 @@ ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost)
         lost = !publish_locked(claim, progress, data) || lost;
     }
     if (lost)
-        lose_locked(job, claim->segment->first + claim->index + claim->published);
+        lose_locked(job, claim->first + claim->published);
     pthread_mutex_unlock(&job->lock);
     free(claim->data);
     announce(job);
@@ -323,7 +325,7 @@ collect(struct ix_job *job, size_t position)
 {
     pthread_mutex_lock(&job->lock);
     for (struct ix_claim *claim = job->claims; claim != NULL; claim = claim->next) {
-        if (claim->segment->first + claim->index + claim->published != position)
+        if (claim->first + claim->published != position)
             continue;
         uint64_t progress = progress_of(claim);
         if (has_news_locked(claim, progress))

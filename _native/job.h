@@ -69,6 +69,8 @@ struct ix_job {
 struct ix_claim {
     struct ix_segment *segment;
     uint32_t index, count; /* the claimed items */
+    size_t first;          /* the number of the first: the reader may free a segment that it has read
+                            * before the worker has settled */
     /* protected by the job's lock: */
     struct ix_claim *previous, *next;
     uint32_t published;      /* items */

@@ -234,7 +234,6 @@ raise_end(struct map *self, struct ix_module *state, enum ix_job_end end)
 static int
 wait_for_change(struct map *self, uint32_t version)
 {
-    enum ix_park result;
     int64_t left = -1;
     if (self->deadline != 0) {
         left = self->deadline - ix_now_ns();
@@ -244,9 +243,9 @@ wait_for_change(struct map *self, uint32_t version)
         }
     }
     Py_BEGIN_ALLOW_THREADS
-    result = ix_job_wait(self->job, self->position, version, left);
+    ix_job_wait(self->job, self->position, version, left); /* in any case the caller looks again */
     Py_END_ALLOW_THREADS
-    return result == IX_PARK_INTERRUPTED ? PyErr_CheckSignals() : 0;
+    return PyErr_CheckSignals();
 }
 
 /* Moves on to the next range. Returns 1, 0 at the end, or -1 with an exception set. */

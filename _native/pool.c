@@ -17,6 +17,13 @@ ix_timeout_ns(PyObject *timeout, int64_t *ns)
     return 0;
 }
 
+int64_t
+ix_slice_ns(int64_t left_ns, unsigned round)
+{
+    int64_t slice = (int64_t)1000000 << (round < 8 ? round : 8);
+    return left_ns >= 0 && left_ns < slice ? left_ns : slice;
+}
+
 /* ---- Outbox ---- */
 
 static PyObject *
@@ -223,16 +230,20 @@ pool_join(struct ix_pool_object *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "|O:join", &timeout) || ix_timeout_ns(timeout, &ns) < 0)
         return NULL;
     int64_t deadline = ns < 0 ? 0 : ix_now_ns() + ns;
-    enum ix_park result;
-    do {
+    for (unsigned round = 0;; round++) {
+        enum ix_park result;
         int64_t left = ns < 0 ? -1 : deadline - ix_now_ns();
+        bool over = ns >= 0 && left <= 0;
         Py_BEGIN_ALLOW_THREADS
-        result = ix_queue_join(&self->queue, ns >= 0 && left < 0 ? 0 : left);
+        result = ix_queue_join(&self->queue, over ? 0 : ix_slice_ns(left, round));
         Py_END_ALLOW_THREADS
-        if (result == IX_PARK_INTERRUPTED && PyErr_CheckSignals() < 0)
+        if (result == IX_PARK_WOKEN)
+            Py_RETURN_TRUE;
+        if (PyErr_CheckSignals() < 0)
             return NULL;
-    } while (result == IX_PARK_INTERRUPTED);
-    return PyBool_FromLong(result == IX_PARK_WOKEN);
+        if (over)
+            Py_RETURN_FALSE;
+    }
 }
 
 PyDoc_STRVAR(pool_wants_worker_doc, "wants_worker()\n--\n\n"

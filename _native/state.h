@@ -103,6 +103,11 @@ PyObject *ix_map_new(struct ix_module *state, struct ix_pool_object *pool, PyObj
 /* worker.c */
 extern PyType_Spec ix_worker_spec;
 
+/* How long to sleep at a stretch in round 0, 1, ... of a wait that has `left_ns` to go (negative: no
+ * limit). A signal that comes just before a sleep begins does not end it, so nobody who must answer to
+ * Ctrl-C sleeps for long without a look: a millisecond at first, a quarter of a second in the end. */
+int64_t ix_slice_ns(int64_t left_ns, unsigned round);
+
 /* Turns a timeout in seconds into nanoseconds from now; None gives -1. Returns 0, or -1. */
 int ix_timeout_ns(PyObject *timeout, int64_t *ns);
 
