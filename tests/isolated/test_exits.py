@@ -258,6 +258,8 @@ print(len(threading.enumerate()) <= 6)
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 def test_ctrl_c_gets_out_of_result(tmp_path: Path) -> None:
     body = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs behind
 executor = InterpreterPoolExecutor(max_workers=1)
 read, write = os.pipe()
 future = executor.submit(wait_for_byte, read)
