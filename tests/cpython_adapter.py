@@ -14,8 +14,8 @@ from typing import Any
 from unittest import mock
 
 from crossing_tasks import PipeEvent
-from test.support import script_helper  # type: ignore[import-untyped]
-from test.test_concurrent_futures import test_shutdown, util  # type: ignore[import-untyped]
+from test.support import script_helper  # type: ignore[import-not-found]
+from test.test_concurrent_futures import test_shutdown, util  # type: ignore[import-not-found]
 
 import interp_executor
 from interp_executor import InterpreterPoolExecutor, close_idle_workers
@@ -36,9 +36,9 @@ def make_script(folder: str, name: str, source: str, **options: Any) -> str:
 
 def _with_our_import(source: str) -> str:
     ours = "from interp_executor import InterpreterPoolExecutor"
-    return source.replace(
-        "from concurrent.futures import InterpreterPoolExecutor", ours
-    ).replace("from concurrent.futures import ThreadPoolExecutor", f"{ours} as ThreadPoolExecutor")
+    return source.replace("from concurrent.futures import InterpreterPoolExecutor", ours).replace(
+        "from concurrent.futures import ThreadPoolExecutor", f"{ours} as ThreadPoolExecutor"
+    )
 
 
 class OurPoolMixin(util.ExecutorMixin):  # type: ignore[misc]
@@ -91,8 +91,8 @@ def _start_notifier() -> None:
 def adapt(tests: type, skipped: dict[str, str], elsewhere: type = object) -> type:
     """Return a TestCase of `tests` with our executor.
 
-    `skipped` says what does not apply, and why; the tests of `elsewhere` are left out, since another
-    class runs them. Versions differ in which tests there are: a name that is missing is no error.
+    `skipped` says what does not apply, and why; the tests of `elsewhere` are left out, since
+    another class runs them. Versions differ in what there is: a name that is missing is no error.
     """
     members: dict[str, Any] = dict.fromkeys(
         name for name in vars(elsewhere) if name.startswith("test")

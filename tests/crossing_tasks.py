@@ -100,7 +100,7 @@ class Outer:
             return self.value
 
 
-Pair = collections.namedtuple("Pair", "left right")  # noqa: PYI024 - this kind travels too
+Pair = collections.namedtuple("Pair", "left right")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,6 +139,9 @@ class Holder:
 
     def __init__(self, content: object) -> None:
         self.content = content
+
+    def get(self) -> object:
+        return self.content
 
 
 class TwoArguments(Exception):

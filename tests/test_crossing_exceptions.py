@@ -8,7 +8,7 @@ import crossing_tasks as tasks
 import pytest
 
 from interp_executor import InterpreterPoolExecutor, TaskError, TransferError
-from interp_executor._outcome import RemoteTraceback
+from interp_executor._errors import RemoteTraceback
 
 
 def _failure(executor: InterpreterPoolExecutor, function: Any, *args: Any, **kw: Any) -> Any:
@@ -109,10 +109,10 @@ def test_the_chain_of_causes_travels_with_the_traceback_at_its_root(
 ) -> None:
     error = _failure(executor, tasks.fail_because_twice)
     assert (type(error), error.args) == (ValueError, ("outermost",))
-    middle = error.__cause__
+    middle: Any = error.__cause__
     assert type(middle) is tasks.TwoArguments
     assert (middle.code, middle.text) == (1, "middle")
-    innermost = middle.__cause__
+    innermost: Any = middle.__cause__
     assert (type(innermost), innermost.args) == (KeyError, ("innermost",))
     root = innermost.__cause__
     assert isinstance(root, RemoteTraceback)
@@ -136,14 +136,15 @@ def test_an_exception_raised_from_none_hides_what_it_hid(
 
 
 def test_a_group_arrives_with_all_its_members(executor: InterpreterPoolExecutor) -> None:
-    error = _failure(executor, tasks.fail_with_group)
+    error: Any = _failure(executor, tasks.fail_with_group)
     assert type(error) is ExceptionGroup
     assert error.message == "outer"
     assert (type(error.exceptions[0]), error.exceptions[0].args) == (ValueError, ("v",))
-    inner = error.exceptions[1]
+    inner: Any = error.exceptions[1]
     assert type(inner) is ExceptionGroup
     assert [type(member) for member in inner.exceptions] == [tasks.TwoArguments, KeyError]
-    assert inner.exceptions[0].code == 3
+    first: Any = inner.exceptions[0]
+    assert first.code == 3
     assert "in fail_with_group" in str(_root(error))
 
 

@@ -82,9 +82,8 @@ def test_warning_filters_of_an_earlier_executor_are_gone() -> None:
             assert executor.submit(tasks.warn, UserWarning).result() == "went on"
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        with InterpreterPoolExecutor(max_workers=1) as executor:
-            with pytest.raises(UserWarning):
-                executor.submit(tasks.warn, UserWarning).result()
+        with InterpreterPoolExecutor(max_workers=1) as executor, pytest.raises(UserWarning):
+            executor.submit(tasks.warn, UserWarning).result()
 
 
 def test_the_thread_of_a_worker_has_its_name_inside_and_outside() -> None:

@@ -27,9 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def rig(
-    request: pytest.FixtureRequest, tmp_path: Path, nothing_is_left: None
-) -> Iterator[Rig]:
+def rig(request: pytest.FixtureRequest, tmp_path: Path, nothing_is_left: None) -> Iterator[Rig]:
     """Executors, gates and inboxes of one lane; closing it lets every task go."""
     rig = Rig(request.param, tmp_path)
     yield rig

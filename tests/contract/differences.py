@@ -112,19 +112,14 @@ FAILURES: dict[str, list[Failure]] = {
     "test_an_exception_that_is_falsey_is_still_raised": [
         Failure(LOSES_FALSEY, "falsey exceptions are lost before 3.13.4 (cpython issue 132063)")
     ],
-    **dict.fromkeys(
-        [
-            "test_an_error_of_the_input_is_raised_by_next_where_a_buffer_delays_it",
-            "test_a_buffersize_that_is_no_integer_is_refused",
-            "test_a_buffersize_below_one_is_refused",
-            "test_map_gives_the_same_with_every_buffersize",
-            "test_a_buffer_makes_infinite_inputs_possible",
-            "test_a_full_buffer_stops_the_input",
-            "test_a_buffer_is_refilled_as_results_are_read",
-            "test_a_failure_ends_a_buffered_map",
-        ],
-        [_NO_BUFFERSIZE],
-    ),
+    "test_an_error_of_the_input_is_raised_by_next_where_a_buffer_delays_it": [_NO_BUFFERSIZE],
+    "test_a_buffersize_that_is_no_integer_is_refused": [_NO_BUFFERSIZE],
+    "test_a_buffersize_below_one_is_refused": [_NO_BUFFERSIZE],
+    "test_map_gives_the_same_with_every_buffersize": [_NO_BUFFERSIZE],
+    "test_a_buffer_makes_infinite_inputs_possible": [_NO_BUFFERSIZE],
+    "test_a_full_buffer_stops_the_input": [_NO_BUFFERSIZE],
+    "test_a_buffer_is_refilled_as_results_are_read": [_NO_BUFFERSIZE],
+    "test_a_failure_ends_a_buffered_map": [_NO_BUFFERSIZE],
 }
 
 

@@ -49,7 +49,7 @@ def _plain(kind: type[Executor], **options: Any) -> Executor:
 
 def _processes(method: str, kind: type[Executor], **options: Any) -> Executor:
     context = multiprocessing.get_context(method)
-    return kind(**{"mp_context": context, **options})  # type: ignore[call-arg]
+    return kind(**{"mp_context": context, **options})
 
 
 def _queue_left(executor: Any) -> list[str]:

@@ -123,8 +123,10 @@ class Rig:
                 left.append(f"shutdown took {time.monotonic() - started:.1f} s")
             left += self.lane.tasks_left(executor)
         self._executors.clear()
-        for thing in (*self._gates, *self._inboxes):
-            thing.close()
+        for gate in self._gates:
+            gate.close()
+        for inbox in self._inboxes:
+            inbox.close()
         return left
 
     def _path(self) -> Path:

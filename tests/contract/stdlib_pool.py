@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# (checked as 3.13, which has none of this)
 """The standard library's executor, told where this test suite lies (3.14 and later).
 
 Its interpreters do not take over `sys.path` (cpython issue 126714), so without this they could

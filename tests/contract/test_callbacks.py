@@ -4,6 +4,7 @@ import gc
 import threading
 import weakref
 from concurrent.futures import Future, wait
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,12 +13,16 @@ from . import tasks
 from .rig import PATIENCE, Rig
 
 
+def _note(called: list[tuple[int, Future[Any]]], number: int, future: Future[Any]) -> None:
+    called.append((number, future))
+
+
 def test_callbacks_are_called_with_the_future_in_the_order_they_were_added(rig: Rig) -> None:
     gate, [held] = rig.occupy(rig.executor())
     called: list[tuple[int, Future[Any]]] = []
     finished = threading.Event()
     for number in range(5):
-        held.add_done_callback(lambda future, number=number: called.append((number, future)))
+        held.add_done_callback(partial(_note, called, number))
     held.add_done_callback(lambda _: finished.set())
     assert called == []
     gate.open()
@@ -116,9 +121,7 @@ def test_cancel_calls_the_callbacks_before_it_returns(rig: Rig) -> None:
 def test_a_callback_may_add_a_callback(rig: Rig) -> None:
     gate, [held] = rig.occupy(rig.executor())
     finished = threading.Event()
-    held.add_done_callback(
-        lambda future: future.add_done_callback(lambda _: finished.set())
-    )
+    held.add_done_callback(lambda future: future.add_done_callback(lambda _: finished.set()))
     gate.open()
     assert finished.wait(PATIENCE)
 
@@ -176,7 +179,7 @@ def test_callbacks_of_shutdown_with_cancel_futures_are_called(rig: Rig) -> None:
     gate, _ = rig.occupy(executor)
     future = [executor.submit(tasks.nothing) for _ in range(4)][-1]
     cancelled = threading.Event()
-    future.add_done_callback(lambda future: future.cancelled() and cancelled.set())
+    future.add_done_callback(lambda future: cancelled.set() if future.cancelled() else None)
     executor.shutdown(wait=False, cancel_futures=True)
     assert cancelled.wait(PATIENCE)
     gate.open()
@@ -200,23 +203,23 @@ def test_wait_returns_for_a_future_with_callbacks(rig: Rig) -> None:
     assert called.wait(PATIENCE)
 
 
-def _cycle_through_a_callback(executor: Any) -> tuple[weakref.ref[Any], threading.Event]:
-    future = executor.submit(tasks.nothing)
-    future.result()
-    finished = threading.Event()
+def _cycle_through_a_callback(future: Future[Any]) -> weakref.ref[Any]:
+    """Have the future refer to itself by way of a callback and of an attribute."""
     holder = tasks.Thing(future)
-    future.holder = holder
-    future.add_done_callback(lambda _: (holder, finished.set()))
-    return weakref.ref(future), finished
+    future.holder = holder  # type: ignore[attr-defined]
+    future.add_done_callback(holder.method)
+    return weakref.ref(future)
 
 
 def test_a_cycle_through_a_callback_is_collected(rig: Rig) -> None:
     executor = rig.executor()
-    reference, called = _cycle_through_a_callback(executor)
-    assert called.wait(PATIENCE)
-    executor.submit(tasks.nothing).result()  # the worker has let go of the task before
+    gate, held = rig.occupy(executor)
+    references = [_cycle_through_a_callback(held.pop())]
+    references.append(_cycle_through_a_callback(executor.submit(tasks.nothing)))
+    gate.open()
+    executor.shutdown()
     gc.collect()
-    assert reference() is None
+    assert [reference() for reference in references] == [None, None]
 
 
 def test_a_callback_is_kept_while_nobody_else_holds_the_future(rig: Rig) -> None:

@@ -12,7 +12,7 @@ from .rig import PATIENCE, Rig
 
 
 def _failure(rig: Rig, function: Any, *args: Any) -> BaseException:
-    error = rig.executor().submit(function, *args).exception(timeout=PATIENCE)
+    error: BaseException | None = rig.executor().submit(function, *args).exception(PATIENCE)
     assert error is not None
     return error
 

@@ -318,7 +318,7 @@ def test_futures_are_hashable_and_equal_only_to_themselves(rig: Rig) -> None:
 
 
 def test_futures_are_weakly_referenced(rig: Rig) -> None:
-    future = rig.executor().submit(tasks.nothing)
+    future: Future[Any] = rig.executor().submit(tasks.nothing)
     gone = threading.Event()
     reference = weakref.ref(future, lambda _: gone.set())
     assert reference() is future

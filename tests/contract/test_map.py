@@ -298,7 +298,7 @@ def test_a_subclass_that_overrides_submit_sees_every_item(rig: Rig) -> None:
 
     def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         submitted.append(args)
-        return super(special.kind, self).submit(fn, *args, **kwargs)  # type: ignore[safe-super]
+        return super(special.kind, self).submit(fn, *args, **kwargs)
 
     special = rig.lane.subclass(submit=submit)
     executor = rig.keep(special.make(max_workers=1))

@@ -10,7 +10,7 @@ from .script import SOURCE, write
 
 pytest.importorskip("mypy", reason="mypy is not installed: types are checked on one version")
 
-PROGRAM = '''\
+PROGRAM = """\
 import asyncio
 import concurrent.futures
 import multiprocessing
@@ -80,7 +80,7 @@ def main() -> None:
     close_idle_workers()
     set_idle_timeout(5.0)
     print(standard)
-'''
+"""
 
 # What the program imports is followed for its types, as from an installed package.
 OPTIONS = ("--strict", "--no-error-summary", "--follow-imports=silent", "--cache-dir=cache")
@@ -113,7 +113,7 @@ def test_a_typed_program_passes_strict_checks(tmp_path: Path) -> None:
 
 
 def test_wrong_calls_are_found(tmp_path: Path) -> None:
-    head = PROGRAM.split("def join")[0]
+    head = PROGRAM.split("def join", maxsplit=1)[0]
     result = _check(tmp_path, head + "\n".join(line for line, _ in WRONG) + "\n")
     found = result.stdout.splitlines()
     first = head.count("\n") + 1
