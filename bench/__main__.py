@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -113,11 +114,16 @@ def main() -> int:
         return 0
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     seconds = QUICK_SECONDS if options.quick else SECONDS
+    note = report.busy()
+    if note is not None:
+        print(note, file=sys.stderr)
+    load = os.getloadavg()[0]
     started = time.perf_counter()
     results = run(rows, rounds, seconds)
     took = time.perf_counter() - started
     print(f"\n{report.summary(results)}; {took:.0f} s")
-    save(options, results, {"rounds": rounds, "seconds": seconds, "took": took})
+    settings = {"rounds": rounds, "seconds": seconds, "took": took, "load before": load}
+    save(options, results, settings)
     return 1 if report.failed(results) else 0
 
 

@@ -13,6 +13,7 @@ from bench import executors
 from bench.rows import Row, find
 from bench.stats import Bound, Cell, Kind, Verdict, compare, median
 
+BUSY = 0.5  # of the cores, in the minute before
 PACKAGES = ("interp-executor", "cloudpickle", "loky", "pytest-benchmark")
 PEERS = {
     **executors.TITLES,
@@ -183,6 +184,15 @@ def machine() -> dict[str, Any]:
         "cores": os.process_cpu_count(),
         "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+def busy() -> str | None:
+    """Say so where other work is taking the cores that the rows are to be measured on."""
+    load = os.getloadavg()[0]
+    cores = os.process_cpu_count() or 1
+    if load < BUSY * cores:
+        return None
+    return f"note: the machine is busy (load {load:.1f} on {cores} cores); expect wide bounds"
 
 
 def _version(package: str) -> str | None:
