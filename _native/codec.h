@@ -15,6 +15,22 @@
 
 #include "buffer.h"
 
+/* The first byte of everything that is encoded. */
+enum ix_tag {
+    TAG_NONE = 'N',
+    TAG_TRUE = 'T',
+    TAG_FALSE = 'F',
+    TAG_INT = 'i',
+    TAG_FLOAT = 'f',
+    TAG_ASCII = 's',
+    TAG_UNICODE = 'u',
+    TAG_BYTES = 'b',
+    TAG_TUPLE = '(',
+    TAG_PICKLE = 'P',
+    TAG_RAISED = '!',
+    TAG_CALL = 'C',
+};
+
 /* One per interpreter; its objects belong to that interpreter. */
 struct ix_codec {
     PyObject *pickle_dumps; /* _pickle.dumps, imported on first need */
@@ -29,6 +45,8 @@ struct ix_codec {
 int ix_codec_init(struct ix_codec *codec, PyObject *helpers);
 int ix_codec_traverse(struct ix_codec *codec, visitproc visit, void *arg);
 void ix_codec_clear(struct ix_codec *codec);
+/* Makes sure of pickle_dumps and pickle_loads. Returns 0, or -1 with an exception set. */
+int ix_codec_import_pickle(struct ix_codec *codec);
 
 /* Appends a value. Returns 0, or -1 with an exception set (TransferError if it cannot cross). */
 int ix_encode_value(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value);

@@ -9,181 +9,7 @@
  *
  * Context of every function: the owner's GIL, which also protects the fields.
  */
-#include "state.h"
-
-enum stage { UNOBSERVED, OBSERVED, PUBLISHED };
-
-struct future {
-    struct ix_task *task;        /* one reference */
-    struct ix_pool_object *pool; /* one reference */
-    PyObject *value, *error;     /* the decoded outcome: at most one is set */
-    PyObject *condition, *waiters, *callbacks; /* NULL until touched */
-    unsigned decoders;           /* threads that are reading the task's data */
-    uint8_t stage;
-    bool loud; /* has a callback of the user's */
-};
-
-static inline struct future *
-future_of(PyObject *self)
-{
-    return (struct future *)PyObject_GetTypeData(self, Py_TYPE(self));
-}
-
-static inline struct ix_module *
-state_of(PyObject *self)
-{
-    return ix_state_of(Py_TYPE(self)); /* not a base type: no subclasses */
-}
-
-/* Whether the outside may see the task as done. */
-static bool
-is_settled(struct future *future)
-{
-    if (future->stage == UNOBSERVED)
-        return ix_task_is_terminal(future->task);
-    return future->stage == PUBLISHED;
-}
-
-/* ---- observing and publishing ---- */
-
-/* Any touch of the contract beyond the task. Afterwards the stage is OBSERVED, and the outbox will bring
- * the future back, or PUBLISHED. */
-static void
-observe(PyObject *self)
-{
-    struct future *future = future_of(self);
-    if (future->stage != UNOBSERVED)
-        return;
-    /* The pin comes first: the worker's exchange orders it before whoever reads the outbox. */
-    future->task->future = Py_NewRef(self);
-    if (ix_task_flag(future->task, IX_OBSERVED)) {
-        future->stage = OBSERVED;
-    }
-    else {
-        future->stage = PUBLISHED;
-        future->task->future = NULL;
-        Py_DECREF(self);
-    }
-}
-
-static int
-call_method(PyObject *object, const char *name)
-{
-    PyObject *result = PyObject_CallMethod(object, name, NULL);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
-}
-
-static const char *
-waiter_method(struct ix_task *task)
-{
-    if (ix_task_state(task) == IX_CANCELLED)
-        return "add_cancelled";
-    return task->outcome == IX_OUTCOME_VALUE ? "add_result" : "add_exception";
-}
-
-/* Context: as the whole file, and the condition is held. */
-static int
-tell_waiters_locked(PyObject *self, struct future *future)
-{
-    const char *method = waiter_method(future->task);
-    Py_ssize_t n = future->waiters == NULL ? 0 : PyList_GET_SIZE(future->waiters);
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *waiter = PyList_GetItemRef(future->waiters, i);
-        PyObject *result = waiter == NULL ? NULL : PyObject_CallMethod(waiter, method, "O", self);
-        Py_XDECREF(waiter);
-        if (result == NULL)
-            return -1;
-        Py_DECREF(result);
-    }
-    return call_method(future->condition, "notify_all");
-}
-
-/* Makes a terminal task visible as such. Returns 0, or -1 with an exception set. */
-static int
-publish(PyObject *self)
-{
-    struct future *future = future_of(self);
-    int result = 0;
-    if (future->condition == NULL) {
-        future->stage = PUBLISHED;
-        return 0;
-    }
-    if (future->stage == PUBLISHED)
-        return 0;
-    if (call_method(future->condition, "acquire") < 0)
-        return -1;
-    if (future->stage != PUBLISHED) { /* another thread may have been first */
-        future->stage = PUBLISHED;
-        result = tell_waiters_locked(self, future);
-    }
-    PyObject *error = result < 0 ? PyErr_GetRaisedException() : NULL;
-    if (call_method(future->condition, "release") < 0)
-        result = -1;
-    if (error != NULL)
-        PyErr_SetRaisedException(error);
-    return result;
-}
-
-/* Calls one callback. An Exception is logged, as the base class does; another ends in -1. */
-static int
-run_callback(PyObject *self, PyObject *callback)
-{
-    PyObject *result = PyObject_CallOneArg(callback, self);
-    if (result == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
-        PyObject *error = PyErr_GetRaisedException();
-        result = PyObject_CallFunctionObjArgs(state_of(self)->log_callback, self, error, NULL);
-        Py_DECREF(error);
-    }
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
-}
-
-static int
-run_callbacks(PyObject *self)
-{
-    PyObject *callbacks = future_of(self)->callbacks;
-    int result = 0;
-    future_of(self)->callbacks = NULL;
-    for (Py_ssize_t i = 0; callbacks != NULL && result == 0 && i < PyList_GET_SIZE(callbacks); i++) {
-        PyObject *callback = PyList_GetItemRef(callbacks, i);
-        result = callback == NULL ? -1 : run_callback(self, callback);
-        Py_XDECREF(callback);
-    }
-    Py_XDECREF(callbacks);
-    return result;
-}
-
-/* Steals the task's reference and gives back the pin. */
-static void
-publish_one(struct ix_task *task)
-{
-    PyObject *self = task->future;
-    task->future = NULL;
-    if (publish(self) < 0 || run_callbacks(self) < 0)
-        PyErr_WriteUnraisable(self); /* SystemExit of a callback, say: the others still run */
-    Py_DECREF(self);
-    ix_task_release(task);
-}
-
-void
-ix_future_publish_all(struct ix_outbox *outbox, struct ix_task *tasks, bool deputy)
-{
-    bool left = false;
-    while (tasks != NULL) {
-        struct ix_task *next = (struct ix_task *)tasks->entry.next;
-        if (deputy && future_of(tasks->future)->loud) {
-            ix_outbox_push(outbox, tasks);
-            left = true;
-        }
-        else {
-            publish_one(tasks);
-        }
-        tasks = next;
-    }
-    if (left)
-        ix_outbox_ring(outbox);
-}
+#include "future.h"
 
 /* ---- the outcome ---- */
 
@@ -203,7 +29,7 @@ ix_decode_exception(struct ix_module *state, struct ix_reader *reader)
 }
 
 static void
-decode_outcome(struct ix_module *state, struct future *future, PyObject **value, PyObject **error)
+decode_outcome(struct ix_module *state, struct ix_future *future, PyObject **value, PyObject **error)
 {
     struct ix_task *task = future->task;
     struct ix_reader reader = {task->data, task->data + task->length};
@@ -228,8 +54,8 @@ decode_outcome(struct ix_module *state, struct future *future, PyObject **value,
 static int
 decode(PyObject *self)
 {
-    struct ix_module *state = state_of(self);
-    struct future *future = future_of(self);
+    struct ix_module *state = ix_future_state(self);
+    struct ix_future *future = ix_future_of(self);
     PyObject *value = NULL, *error = NULL;
 
     if (future->value != NULL || future->error != NULL)
@@ -257,7 +83,7 @@ decode(PyObject *self)
 
 /* Context: the owner's GIL, released while waiting. Returns 0 once the task is terminal, or -1. */
 static int
-wait_for_task(struct future *future, PyObject *timeout)
+wait_for_task(struct ix_future *future, PyObject *timeout)
 {
     struct ix_task *task = future->task;
     struct ix_spin *spin = &future->pool->spin;
@@ -288,13 +114,13 @@ wait_for_task(struct future *future, PyObject *timeout)
 static int
 settle(PyObject *self, PyObject *timeout)
 {
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     if (wait_for_task(future, timeout) < 0)
         return -1;
-    if (future->stage == OBSERVED && publish(self) < 0)
+    if (future->stage == IX_STAGE_OBSERVED && ix_future_publish(self) < 0)
         return -1;
     if (ix_task_state(future->task) == IX_CANCELLED) {
-        PyErr_SetNone(state_of(self)->cancelled_error);
+        PyErr_SetNone(ix_future_state(self)->cancelled_error);
         return -1;
     }
     return decode(self);
@@ -329,7 +155,7 @@ future_result(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
     PyObject *timeout;
     if (parse_timeout("result", args, nargs, kwnames, &timeout) < 0 || settle(self, timeout) < 0)
         return NULL;
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     if (future->error == NULL)
         return Py_NewRef(future->value);
     PyErr_SetRaisedException(Py_NewRef(future->error));
@@ -345,7 +171,7 @@ future_exception(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObje
     PyObject *timeout;
     if (parse_timeout("exception", args, nargs, kwnames, &timeout) < 0 || settle(self, timeout) < 0)
         return NULL;
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     return Py_NewRef(future->error == NULL ? Py_None : future->error);
 }
 
@@ -354,39 +180,39 @@ future_exception(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObje
 static PyObject *
 future_done(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    struct future *future = future_of(self);
-    if (future->stage == OBSERVED && ix_task_is_terminal(future->task) && publish(self) < 0)
+    struct ix_future *future = ix_future_of(self);
+    if (future->stage == IX_STAGE_OBSERVED && ix_task_is_terminal(future->task) && ix_future_publish(self) < 0)
         return NULL;
-    return PyBool_FromLong(is_settled(future));
+    return PyBool_FromLong(ix_future_is_settled(future));
 }
 
 static PyObject *
 future_running(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    struct future *future = future_of(self);
-    return PyBool_FromLong(!is_settled(future) && ix_task_state(future->task) != IX_PENDING);
+    struct ix_future *future = ix_future_of(self);
+    return PyBool_FromLong(!ix_future_is_settled(future) && ix_task_state(future->task) != IX_PENDING);
 }
 
 static PyObject *
 future_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    struct future *future = future_of(self);
-    return PyBool_FromLong(is_settled(future) && ix_task_state(future->task) == IX_CANCELLED);
+    struct ix_future *future = ix_future_of(self);
+    return PyBool_FromLong(ix_future_is_settled(future) && ix_task_state(future->task) == IX_CANCELLED);
 }
 
 int
 ix_future_cancel(PyObject *self)
 {
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     struct ix_task *task = future->task;
     if (!ix_task_cancel(task))
         return ix_task_state(task) == IX_CANCELLED;
-    if (future->stage == UNOBSERVED) {
-        future->stage = PUBLISHED;
+    if (future->stage == IX_STAGE_UNOBSERVED) {
+        future->stage = IX_STAGE_PUBLISHED;
         return 1;
     }
     task->future = NULL; /* the pin: a cancelled task never comes to the outbox */
-    int result = publish(self) < 0 || run_callbacks(self) < 0 ? -1 : 1;
+    int result = ix_future_publish(self) < 0 || ix_future_run_callbacks(self) < 0 ? -1 : 1;
     Py_DECREF(self);
     return result;
 }
@@ -404,10 +230,10 @@ future_cancel(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static const char *
-state_name(struct future *future)
+state_name(struct ix_future *future)
 {
     enum ix_state state = ix_task_state(future->task);
-    if (is_settled(future))
+    if (ix_future_is_settled(future))
         return state == IX_CANCELLED ? "CANCELLED_AND_NOTIFIED" : "FINISHED";
     return state == IX_PENDING ? "PENDING" : "RUNNING";
 }
@@ -415,8 +241,8 @@ state_name(struct future *future)
 static PyObject *
 future_repr(PyObject *self)
 {
-    struct future *future = future_of(self);
-    if (!is_settled(future))
+    struct ix_future *future = ix_future_of(self);
+    if (!ix_future_is_settled(future))
         return PyUnicode_FromFormat(
             "<Future at %p state=%s>", self,
             ix_task_state(future->task) == IX_PENDING ? "pending" : "running");
@@ -456,11 +282,11 @@ PyDoc_STRVAR(future_add_done_callback_doc, "add_done_callback($self, fn, /)\n--\
 static PyObject *
 future_add_done_callback(PyObject *self, PyObject *callback)
 {
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     bool quiet = is_quiet(callback);
-    observe(self);
-    if (future->stage == PUBLISHED) {
-        if (run_callback(self, callback) < 0)
+    ix_future_observe(self);
+    if (future->stage == IX_STAGE_PUBLISHED) {
+        if (ix_future_run_callback(self, callback) < 0)
             return NULL;
         Py_RETURN_NONE;
     }
@@ -480,7 +306,7 @@ invalid_state(PyObject *self)
 {
     PyObject *repr = PyObject_Repr(self);
     if (repr != NULL) {
-        PyErr_Format(state_of(self)->invalid_state_error, "%s: %U", state_name(future_of(self)), repr);
+        PyErr_Format(ix_future_state(self)->invalid_state_error, "%s: %U", state_name(ix_future_of(self)), repr);
         Py_DECREF(repr);
     }
     return NULL;
@@ -495,7 +321,7 @@ future_set(PyObject *self, PyObject *Py_UNUSED(outcome))
 static PyObject *
 future_set_running_or_notify_cancel(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    if (ix_task_state(future_of(self)->task) == IX_CANCELLED)
+    if (ix_task_state(ix_future_of(self)->task) == IX_CANCELLED)
         Py_RETURN_FALSE;
     PyErr_SetString(PyExc_RuntimeError, "Future in unexpected state: a worker sets it running");
     return NULL;
@@ -506,21 +332,21 @@ future_set_running_or_notify_cancel(PyObject *self, PyObject *Py_UNUSED(ignored)
 static PyObject *
 future_get_state(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyUnicode_InternFromString(state_name(future_of(self)));
+    return PyUnicode_InternFromString(state_name(ix_future_of(self)));
 }
 
 static PyObject *
 future_get_condition(PyObject *self, void *Py_UNUSED(closure))
 {
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     if (future->condition == NULL) {
-        PyObject *condition = PyObject_CallNoArgs(state_of(self)->new_condition);
+        PyObject *condition = PyObject_CallNoArgs(ix_future_state(self)->new_condition);
         if (condition == NULL)
             return NULL;
         if (future->condition == NULL) /* the call may have let another thread in */
             future->condition = Py_NewRef(condition);
         Py_DECREF(condition);
-        observe(self);
+        ix_future_observe(self);
     }
     return Py_NewRef(future->condition);
 }
@@ -528,7 +354,7 @@ future_get_condition(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 get_list(PyObject *self, PyObject **field)
 {
-    observe(self);
+    ix_future_observe(self);
     if (*field == NULL)
         *field = PyList_New(0);
     return Py_XNewRef(*field);
@@ -537,21 +363,21 @@ get_list(PyObject *self, PyObject **field)
 static PyObject *
 future_get_waiters(PyObject *self, void *Py_UNUSED(closure))
 {
-    return get_list(self, &future_of(self)->waiters);
+    return get_list(self, &ix_future_of(self)->waiters);
 }
 
 static PyObject *
 future_get_callbacks(PyObject *self, void *Py_UNUSED(closure))
 {
-    return get_list(self, &future_of(self)->callbacks);
+    return get_list(self, &ix_future_of(self)->callbacks);
 }
 
 /* The decoded outcome if there is one to be seen. */
 static int
 decode_if_finished(PyObject *self)
 {
-    struct future *future = future_of(self);
-    bool finished = is_settled(future) && ix_task_state(future->task) == IX_DONE;
+    struct ix_future *future = ix_future_of(self);
+    bool finished = ix_future_is_settled(future) && ix_task_state(future->task) == IX_DONE;
     return finished ? decode(self) : 0;
 }
 
@@ -560,7 +386,7 @@ future_get_result(PyObject *self, void *Py_UNUSED(closure))
 {
     if (decode_if_finished(self) < 0)
         return NULL;
-    PyObject *value = future_of(self)->value;
+    PyObject *value = ix_future_of(self)->value;
     return Py_NewRef(value == NULL ? Py_None : value);
 }
 
@@ -569,7 +395,7 @@ future_get_exception(PyObject *self, void *Py_UNUSED(closure))
 {
     if (decode_if_finished(self) < 0)
         return NULL;
-    PyObject *error = future_of(self)->error;
+    PyObject *error = ix_future_of(self)->error;
     return Py_NewRef(error == NULL ? Py_None : error);
 }
 
@@ -578,7 +404,7 @@ future_get_exception(PyObject *self, void *Py_UNUSED(closure))
 static int
 future_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(future->pool);
     Py_VISIT(future->value);
@@ -592,7 +418,7 @@ future_traverse(PyObject *self, visitproc visit, void *arg)
 static int
 future_clear(PyObject *self)
 {
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     Py_CLEAR(future->value);
     Py_CLEAR(future->error);
     Py_CLEAR(future->condition);
@@ -606,7 +432,7 @@ future_clear(PyObject *self)
 static void
 future_dealloc(PyObject *self)
 {
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     PyObject_ClearWeakRefs(self);
@@ -625,7 +451,7 @@ ix_future_new(struct ix_module *state, struct ix_pool_object *pool, struct ix_ta
         ix_task_release(task);
         return NULL;
     }
-    struct future *future = future_of(self);
+    struct ix_future *future = ix_future_of(self);
     future->task = task;
     future->pool = (struct ix_pool_object *)Py_NewRef((PyObject *)pool);
     return self;
@@ -643,7 +469,7 @@ ix_future_failed(struct ix_module *state, struct ix_pool_object *pool, PyObject 
     ix_task_finish(task, IX_OUTCOME_RAISED);
     PyObject *self = ix_future_new(state, pool, task);
     if (self != NULL)
-        future_of(self)->error = Py_NewRef(error);
+        ix_future_of(self)->error = Py_NewRef(error);
     return self;
 }
 
@@ -687,7 +513,7 @@ static PyType_Slot future_slots[] = {
 
 static PyType_Spec future_spec = {
     .name = "interp_executor._native.Future",
-    .basicsize = -(int)sizeof(struct future),
+    .basicsize = -(int)sizeof(struct ix_future),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = future_slots,
 };

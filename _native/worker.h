@@ -1,5 +1,5 @@
-/* What a worker's thread does inside its own interpreter. Split from worker.c, which creates, enters and
- * ends the interpreter, so that each file stays on one side of the switch.
+/* What a worker's thread does inside its own interpreter: load.c and run.c. Apart from worker.c, which
+ * creates, enters and ends the interpreter, so that each file stays on one side of the switch.
  *
  * Context of every function: the worker's GIL, on the worker's thread, unless it says otherwise.
  */
@@ -47,6 +47,14 @@ int ix_inside_init(struct ix_inside *inside, const struct ix_buffer *path,
 void ix_inside_clear(struct ix_inside *inside);
 /* Drops the callables that were kept: the next lease loads its own. */
 void ix_inside_forget(struct ix_inside *inside);
+
+/* A task's callable. Returns a new reference, or NULL with an exception set. */
+PyObject *ix_load_callable(struct ix_worker *worker, struct ix_callable *callable);
+/* A task's arguments. Returns 0, or -1 with an exception set and nothing to clear. */
+int ix_load_arguments(struct ix_worker *worker, struct ix_reader *reader, struct ix_call *call);
+/* The argument, or for several inputs the tuple of arguments, of one item of a map. Returns a new
+ * reference, or NULL with an exception set. */
+PyObject *ix_load_item(struct ix_worker *worker, struct ix_segment *segment, uint32_t index);
 
 /* worker.c. Moves the thread to the owner's interpreter and back. Context: on entry the worker's GIL, on
  * return the owner's; and the other way round. */
