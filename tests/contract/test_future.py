@@ -342,6 +342,32 @@ def test_the_raw_state_is_the_standard_one(rig: Rig) -> None:
     assert (held._state, queued._state) == ("FINISHED", "FINISHED")
 
 
+@pytest.mark.skipif(not hasattr(Future, "_get_snapshot"), reason="comes with later versions")
+def test_the_snapshot_that_asyncio_takes_agrees_with_the_future(rig: Rig) -> None:
+    executor = rig.executor()
+    gate, [held] = rig.occupy(executor)
+    queued = [executor.submit(tasks.nothing) for _ in range(4)][-1]
+    failing = executor.submit(tasks.fail, ValueError)
+    assert held._get_snapshot() == (False, False, None, None)  # type: ignore[attr-defined]
+    assert queued.cancel()
+    assert queued._get_snapshot() == (True, True, None, None)
+    gate.open()
+    error = failing.exception()
+    assert held._get_snapshot() == (True, False, 0, None)  # type: ignore[attr-defined]
+    assert failing._get_snapshot() == (True, False, None, error)
+
+
+def test_the_condition_guards_the_state(rig: Rig) -> None:
+    gate, [held] = rig.occupy(rig.executor())
+    with held._condition:
+        assert held._state == "RUNNING"
+        gate.open()
+        assert held._condition.wait(timeout=PATIENCE)
+        assert held._state == "FINISHED"
+        assert held._result == 0
+        assert held._exception is None
+
+
 def test_a_future_outlives_its_executor(rig: Rig) -> None:
     executor = rig.executor()
     future = executor.submit(tasks.echo, "kept")
