@@ -71,6 +71,8 @@ decode(PyObject *self)
     if (value == NULL && error == NULL)
         return -1;
     if (future->value == NULL && future->error == NULL) { /* unless another thread was first */
+        if (error != NULL || PyObject_IS_GC(value))
+            ix_future_track(self);
         future->value = Py_XNewRef(value);
         future->error = Py_XNewRef(error);
     }
@@ -340,6 +342,7 @@ future_get_condition(PyObject *self, void *Py_UNUSED(closure))
 {
     struct ix_future *future = ix_future_of(self);
     if (future->condition == NULL) {
+        ix_future_track(self);
         PyObject *condition = PyObject_CallNoArgs(ix_future_state(self)->new_condition);
         if (condition == NULL)
             return NULL;
@@ -399,6 +402,28 @@ future_get_exception(PyObject *self, void *Py_UNUSED(closure))
     return Py_NewRef(error == NULL ? Py_None : error);
 }
 
+/* Attributes that users set: the future may be in a cycle from now on. */
+static int
+future_setattro(PyObject *self, PyObject *name, PyObject *value)
+{
+    ix_future_track(self);
+    return PyObject_GenericSetAttr(self, name, value);
+}
+
+static PyObject *
+future_get_dict(PyObject *self, void *closure)
+{
+    ix_future_track(self);
+    return PyObject_GenericGetDict(self, closure);
+}
+
+static int
+future_set_dict(PyObject *self, PyObject *value, void *closure)
+{
+    ix_future_track(self);
+    return PyObject_GenericSetDict(self, value, closure);
+}
+
 /* ---- the type ---- */
 
 static int
@@ -454,6 +479,7 @@ ix_future_new(struct ix_module *state, struct ix_pool_object *pool, struct ix_ta
     struct ix_future *future = ix_future_of(self);
     future->task = task;
     future->pool = (struct ix_pool_object *)Py_NewRef((PyObject *)pool);
+    PyObject_GC_UnTrack(self); /* for now */
     return self;
 }
 
@@ -468,8 +494,10 @@ ix_future_failed(struct ix_module *state, struct ix_pool_object *pool, PyObject 
     ix_task_start(task);
     ix_task_finish(task, IX_OUTCOME_RAISED);
     PyObject *self = ix_future_new(state, pool, task);
-    if (self != NULL)
+    if (self != NULL) {
+        ix_future_track(self);
         ix_future_of(self)->error = Py_NewRef(error);
+    }
     return self;
 }
 
@@ -491,6 +519,7 @@ static PyMethodDef future_methods[] = {
 };
 
 static PyGetSetDef future_getset[] = {
+    {"__dict__", future_get_dict, future_set_dict, NULL, NULL},
     {"_state", future_get_state, NULL, NULL, NULL},
     {"_condition", future_get_condition, NULL, NULL, NULL},
     {"_waiters", future_get_waiters, NULL, NULL, NULL},
@@ -506,6 +535,7 @@ static PyType_Slot future_slots[] = {
     {Py_tp_traverse, future_traverse},
     {Py_tp_clear, future_clear},
     {Py_tp_repr, future_repr},
+    {Py_tp_setattro, future_setattro},
     {Py_tp_methods, future_methods},
     {Py_tp_getset, future_getset},
     {0, NULL},

@@ -5,6 +5,7 @@ void
 ix_future_observe(PyObject *self)
 {
     struct ix_future *future = ix_future_of(self);
+    ix_future_track(self);
     if (future->stage != IX_STAGE_UNOBSERVED)
         return;
     /* The pin comes first: the worker's exchange orders it before whoever reads the outbox. */

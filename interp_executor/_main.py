@@ -14,6 +14,8 @@ def load(kind: str, where: str) -> ModuleType:
     code, attributes = _by_name(where) if kind == "name" else _by_path(where)
     module = ModuleType("__mp_main__")
     module.__dict__.update(attributes)
+    if attributes["__loader__"] is None:  # linecache warns of one that is there and None
+        del module.__loader__, module.__spec__
     previous = sys.modules["__main__"]
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     try:
@@ -50,4 +52,4 @@ def _by_path(path: str) -> tuple[Any, dict[str, object]]:
 
     with open_code(path) as file:
         source = file.read()
-    return compile(source, path, "exec"), {"__file__": path, "__package__": None}
+    return compile(source, path, "exec"), {"__file__": path, "__package__": None, "__loader__": None}

@@ -50,9 +50,13 @@ def encode(error: BaseException) -> bytes:
 
 def _format(error: BaseException) -> str:
     import traceback
+    import warnings
 
     try:
-        return "".join(traceback.format_exception(error))
+        with warnings.catch_warnings():
+            # A module of the user's that linecache finds odd must not cost the traceback.
+            warnings.simplefilter("ignore")
+            return "".join(traceback.format_exception(error))
     except Exception as failure:  # a __str__ or a __notes__ that raises
         return f"{_type_name(error)} (its traceback cannot be formatted: {failure!r})\n"
 

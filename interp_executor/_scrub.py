@@ -5,8 +5,6 @@ proves that without changing anything; ``scrub`` (for executors with ``reuse=Tru
 be undone: exit callbacks run, user modules are dropped, hooks, handlers and filters are restored.
 """
 
-from __future__ import annotations
-
 import _thread
 import atexit
 import sys
@@ -37,7 +35,7 @@ class _Birth:
 _birth: _Birth | None = None
 
 # Exit callbacks that the present lease registered: (function, args, kwargs).
-_registered: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
+_registered: "list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]" = []
 _register = atexit.register
 
 
@@ -48,7 +46,7 @@ def remember_birth() -> None:
     atexit.register = _register_recorded
 
 
-def _register_recorded(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _register_recorded(function: "Callable[..., Any]", /, *args: "Any", **kwargs: "Any") -> "Any":
     _registered.append((function, args, kwargs))
     return _register(function, *args, **kwargs)
 
@@ -74,7 +72,7 @@ def is_clean() -> bool:
     )
 
 
-def _same(before: tuple[Any, ...], now: Any) -> bool:
+def _same(before: "tuple[Any, ...]", now: "Any") -> bool:
     now = tuple(now)
     return len(before) == len(now) and all(a is b for a, b in zip(before, now, strict=True))
 
@@ -133,14 +131,14 @@ def _run_finalizers() -> None:
         _run(each)
 
 
-def _run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+def _run(function: "Callable[..., Any]", *args: object, **kwargs: object) -> None:
     try:
         function(*args, **kwargs)
     except BaseException as error:
         sys.unraisablehook(_unraisable(error, function))
 
 
-def _unraisable(error: BaseException, function: object) -> Any:
+def _unraisable(error: BaseException, function: object) -> "Any":
     from types import SimpleNamespace
 
     return SimpleNamespace(

@@ -5,8 +5,6 @@ In a subinterpreter ``threading`` takes the *process's* main thread for the inte
 object is given the identity of the thread that really runs the interpreter.
 """
 
-from __future__ import annotations
-
 import _thread
 import sys
 
@@ -38,7 +36,7 @@ def adopt_when_imported() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
-def _adopt(threading: Any) -> None:
+def _adopt(threading: "Any") -> None:
     ident = _thread.get_ident()
     main = threading.main_thread()
     handle = _thread._make_thread_handle(ident)  # type: ignore[attr-defined]
@@ -57,14 +55,14 @@ def _adopt(threading: Any) -> None:
 class _Loader:
     """Loads a module as its own loader does, and then adopts it."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: "Any") -> None:
         self._loader = loader
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
         module: ModuleType | None = self._loader.create_module(spec)
         return module
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         self._loader.exec_module(module)
         spec = module.__spec__
         if spec is not None:
@@ -76,8 +74,8 @@ class _Finder:
     """Waits for the import of threading, once."""
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+        self, name: str, path: "Sequence[str] | None", target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
         if name != "threading":
             return None
         sys.meta_path.remove(self)

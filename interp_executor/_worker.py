@@ -4,8 +4,6 @@ The C core calls what is defined here, in the worker's interpreter and on its th
 memory of each worker pay for every import, so all that is seldom needed is imported when needed.
 """
 
-from __future__ import annotations
-
 import io
 import marshal
 import sys
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 #   argv: list of str             sys.argv
 #   main: (kind, where) or None   how to load the main script, as _serialize.find_main() says
 #   filters: list of tuples       warnings.filters, in the form of _world.encode_filters()
-_world: dict[str, Any] = {}
+_world: "dict[str, Any]" = {}
 
 # Set by streams when they are written to and reset by the C core when it has flushed them.
 written = bytearray(1)
@@ -63,16 +61,15 @@ def apply_world() -> None:
         sys.path[:] = _world["path"]
         sys.path_importer_cache.clear()
     sys.argv[:] = _world["argv"]
-    if _world["filters"] is not None:
-        from interp_executor._world import apply_filters
+    from interp_executor._world import apply_filters
 
-        apply_filters(_world["filters"])
+    apply_filters(_world["filters"])
 
 
 # ---- callables ----
 
 
-def load_callable(form: int, data: bytes) -> Callable[..., Any]:
+def load_callable(form: int, data: bytes) -> "Callable[..., Any]":
     """Turn the bytes that _serialize.encode_callable() made into a callable again."""
     if form == _serialize.BY_REFERENCE:
         module, _, name = data.decode().partition("\0")
@@ -97,8 +94,8 @@ def _import(name: str) -> object:
     return sys.modules[name]
 
 
-def _resolve(module: Any, qualname: str) -> Callable[..., Any]:
-    found = module
+def _resolve(module: object, qualname: str) -> "Callable[..., Any]":
+    found: Any = module
     for part in qualname.split("."):
         found = getattr(found, part)
     resolved: Callable[..., Any] = found
@@ -109,7 +106,7 @@ def _resolve(module: Any, qualname: str) -> Callable[..., Any]:
 _LOOK_AT_THEIR_CALLER = ("eval", "exec", "globals", "locals", "vars", "dir")
 
 
-def _in_a_frame(fn: Callable[..., Any]) -> Callable[..., Any]:
+def _in_a_frame(fn: "Callable[..., Any]") -> "Callable[..., Any]":
     if getattr(fn, "__name__", None) not in _LOOK_AT_THEIR_CALLER:
         return fn
     if getattr(fn, "__module__", None) != "builtins":
@@ -119,7 +116,7 @@ def _in_a_frame(fn: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _call(*args: object, fn: Any, **kwargs: object) -> object:
+def _call(*args: object, fn: "Any", **kwargs: object) -> object:
     return fn(*args, **kwargs)
 
 
@@ -189,7 +186,7 @@ def encode_unloadable(error: BaseException, what: str) -> bytes:
 
 
 class _Buffer(io.BufferedWriter):
-    def write(self, data: Any, /) -> int:
+    def write(self, data: "Any", /) -> int:
         written[0] = 1
         return super().write(data)
 

@@ -1,7 +1,6 @@
 """What a worker takes over from its owner, and how: see _worker._world."""
 
-from __future__ import annotations
-
+import _warnings
 import marshal
 import sys
 
@@ -23,11 +22,9 @@ def encode() -> bytes:
     return marshal.dumps(world)
 
 
-def encode_filters() -> list[tuple[Any, ...]] | None:
-    """Return the warning filters in a form that crosses; None if there is no warnings module."""
-    warnings = sys.modules.get("warnings")
-    if warnings is None:
-        return None
+def encode_filters() -> "list[tuple[Any, ...]]":
+    """Return the warning filters in a form that crosses."""
+    warnings = sys.modules.get("warnings", _warnings)  # the C part keeps them until it is imported
     encoded = []
     for action, message, category, module, line in warnings.filters:
         kind = f"{category.__module__}\0{category.__qualname__}"
@@ -35,13 +32,13 @@ def encode_filters() -> list[tuple[Any, ...]] | None:
     return encoded
 
 
-def _encode_pattern(pattern: Any) -> Any:
+def _encode_pattern(pattern: "Any") -> "Any":
     if pattern is None or isinstance(pattern, str):
         return pattern
     return pattern.pattern, pattern.flags
 
 
-def _decode_pattern(encoded: Any) -> Any:
+def _decode_pattern(encoded: "Any") -> "Any":
     if encoded is None or isinstance(encoded, str):
         return encoded
     import re
@@ -49,7 +46,7 @@ def _decode_pattern(encoded: Any) -> Any:
     return re.compile(*encoded)
 
 
-def apply_filters(encoded: list[tuple[Any, ...]]) -> None:
+def apply_filters(encoded: "list[tuple[Any, ...]]") -> None:
     """Make these the interpreter's warning filters, unless they are already."""
     if encoded == encode_filters():
         return
