@@ -1,7 +1,7 @@
 """Everything racing with everything, from C threads, each task and item accounted for exactly once.
 
-IX_STRESS_SECONDS sets how long it goes on, IX_STRESS_SEED where it begins. An episode that goes wrong
-is named by its seed and can be run again alone.
+IX_STRESS_SECONDS sets how long it goes on, IX_STRESS_SEED where it begins. An episode that goes
+wrong is named by its seed and can be run again alone.
 """
 
 import os
