@@ -30,7 +30,7 @@ stress: ## run the long tests that `make test` leaves out
 	@$(python) -m pytest tests -m slow $(ARGS)
 
 bench: ## run the benchmarks
-	@$(setup) test plot
+	@$(setup) test plot bench
 	@$(python) -m bench $(ARGS)
 
 bench-origins: ## reproduce the published experiments that started the field
