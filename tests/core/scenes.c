@@ -50,6 +50,16 @@ make_task(void)
     return task;
 }
 
+static int
+publish_all(void)
+{
+    int count = 0;
+    struct ix_task *task = ix_outbox_take(scene.outbox);
+    for (; task != NULL; task = (struct ix_task *)task->entry.next, count++)
+        scene.deliveries += task == scene.task;
+    return count;
+}
+
 /* The worker: as run_task. */
 static int
 run(int deputy)
@@ -65,8 +75,8 @@ run(int deputy)
         ix_outbox_push(scene.outbox, task);
         if (!deputy || (flags & IX_LOUD))
             ix_outbox_ring(scene.outbox);
-        else if (ix_outbox_take(scene.outbox) != NULL)
-            scene.deliveries++;
+        else
+            publish_all();
     }
     return 1 | (int)flags;
 }
@@ -108,13 +118,8 @@ static int
 notify(void)
 {
     int count = 0;
-    while (ix_outbox_wait(scene.outbox)) {
-        struct ix_task *task = ix_outbox_take(scene.outbox);
-        for (; task != NULL; task = (struct ix_task *)task->entry.next) {
-            scene.deliveries += task == scene.task;
-            count++;
-        }
-    }
+    while (ix_outbox_wait(scene.outbox))
+        count += publish_all();
     return count;
 }
 
