@@ -2,8 +2,8 @@
 
 The stepped variant runs its actors as coroutines and tries all schedules, or all with at most so
 many preemptions. A run fails if an actor sleeps for ever without right (a lost wake-up), if an
-entry is lost or taken twice, if both sides or neither act on a task, or if memory is not freed. With
-IX_STRESS_SECONDS above 10 it allows more preemptions and searches for longer.
+entry is lost or taken twice, if both sides or neither act on a task, or if memory is not freed.
+With IX_STRESS_SECONDS above 10 it allows more preemptions and searches for longer.
 """
 
 import os
