@@ -16,6 +16,13 @@ pytest.importorskip("test.test_concurrent_futures", reason="this Python comes wi
 from cpython_adapter import adapt
 
 
+def setup_module() -> None:
+    """Forget the event loop policy: AsyncioTest insists that no test before it has used asyncio."""
+    events = sys.modules.get("asyncio.events")
+    if sys.version_info >= (3, 14) and events is not None:
+        events._set_event_loop_policy(None)
+
+
 def _module(name: str) -> Any:
     return importlib.import_module(f"test.test_concurrent_futures.{name}")
 
