@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-PATIENCE = 30.0
+PATIENCE = 20.0
 MS = 1_000_000
 """Nanoseconds in a millisecond: the core counts time in nanoseconds."""
 
@@ -28,7 +28,8 @@ class Call:
 
     def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
         self._outcome: list[Any] = []
-        self._thread = threading.Thread(target=lambda: self._outcome.append(fn(*args)))
+        # A daemon, so that a test in which it is never woken fails and does not hang.
+        self._thread = threading.Thread(target=lambda: self._outcome.append(fn(*args)), daemon=True)
         self._thread.start()
 
     @property
