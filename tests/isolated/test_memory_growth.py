@@ -175,6 +175,6 @@ def test_executors_whose_workers_end(tmp_path: Path) -> None:
 def work():
     with InterpreterPoolExecutor(max_workers=1) as inner:
         assert inner.submit(echo, 1).result() == 1
-grown(40, work)
+grown(16, work)
 """
     assert _growth(tmp_path, body) < LIMIT

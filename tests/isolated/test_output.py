@@ -125,11 +125,12 @@ def test_a_pipe_into_cat_loses_nothing(tmp_path: Path) -> None:
 if __name__ == "__main__":
     with InterpreterPoolExecutor(max_workers=2) as executor:
         list(executor.map(line, range(100)))
+        executor.submit(to_stderr, "an error, without an end;").result()
         executor.submit(partial, "the last, without an end").result()
 """
     script = write(tmp_path / "script.py", source)
     result = subprocess.run(
-        ["sh", "-c", '"$0" -W error "$1" | cat', sys.executable, script],
+        ["sh", "-c", '"$0" -W error "$1" 2>&1 | cat', sys.executable, script],
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
@@ -137,5 +138,5 @@ if __name__ == "__main__":
         env={"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin"},
     )
     assert result.stdout.count("line ") == 100
-    assert result.stdout.endswith("the last, without an end")
+    assert result.stdout.endswith("an error, without an end;the last, without an end")
     assert result.stderr == ""
