@@ -2,6 +2,7 @@
  * of the word, as in WebKit's parking lot. A bucket may be shared by several words, so a wake-up
  * wakes the whole bucket and each waiter looks at its own word again. */
 #define _POSIX_C_SOURCE 200809L
+#define _DARWIN_C_SOURCE /* for pthread_cond_timedwait_relative_np */
 #include "park.h"
 
 #include <errno.h>
@@ -21,12 +22,27 @@ struct bucket {
 static struct bucket buckets[BUCKETS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* Waits go by the steady clock: a step of the wall clock must not stretch them. */
+static void
+init_condition(pthread_cond_t *condition)
+{
+#ifdef __APPLE__
+    pthread_cond_init(condition, NULL); /* has no clock, and waits for a time from now */
+#else
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+#endif
+}
+
 static void
 init_buckets(void)
 {
     for (int i = 0; i < BUCKETS; i++) {
         pthread_mutex_init(&buckets[i].lock, NULL);
-        pthread_cond_init(&buckets[i].changed, NULL);
+        init_condition(&buckets[i].changed);
     }
 }
 
@@ -37,28 +53,30 @@ bucket_of(_Atomic uint32_t *word)
     return &buckets[((uintptr_t)word >> 4) % BUCKETS];
 }
 
-static struct timespec
-deadline_after(int64_t ns)
+/* Context: the bucket is locked. Returns 0 or ETIMEDOUT. */
+static int
+wait_locked(struct bucket *bucket, int64_t ns)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    ns += now.tv_nsec;
-    now.tv_sec += (time_t)(ns / 1000000000);
-    now.tv_nsec = (long)(ns % 1000000000);
-    return now;
+#ifdef __APPLE__
+    struct timespec left = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    return pthread_cond_timedwait_relative_np(&bucket->changed, &bucket->lock, &left);
+#else
+    ns += ix_now_ns();
+    struct timespec deadline = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    return pthread_cond_timedwait(&bucket->changed, &bucket->lock, &deadline);
+#endif
 }
 
 enum ix_park
 ix_park_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns)
 {
     bool sliced = timeout_ns < 0 || timeout_ns > SLICE_NS;
-    struct timespec deadline = deadline_after(sliced ? SLICE_NS : timeout_ns);
     struct bucket *bucket = bucket_of(word);
     int error = 0;
 
     pthread_mutex_lock(&bucket->lock);
     if (atomic_load(word) == expected)
-        error = pthread_cond_timedwait(&bucket->changed, &bucket->lock, &deadline);
+        error = wait_locked(bucket, sliced ? SLICE_NS : timeout_ns);
     pthread_mutex_unlock(&bucket->lock);
     if (error == ETIMEDOUT)
         return sliced ? IX_PARK_INTERRUPTED : IX_PARK_TIMEOUT;
