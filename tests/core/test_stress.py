@@ -75,8 +75,9 @@ def test_however_it_ends_each_task_is_accounted_for_once(core: Core, ending: str
         assert counts["ran"] + counts["cancelled"] == 3000
 
 
-def test_random_episodes_lose_nothing(core: Core) -> None:
-    deadline = time.monotonic() + SECONDS
+def run_for(core: Core, seconds: float) -> None:
+    """Run one random episode after the other; pytest shows the seeds if one goes wrong."""
+    deadline = time.monotonic() + seconds
     counts: Counter[str] = Counter()
     seed = SEED
     while time.monotonic() < deadline or counts["created"] == 0:
@@ -85,6 +86,15 @@ def test_random_episodes_lose_nothing(core: Core) -> None:
         seed += 1
     print(f"seeds {SEED} to {seed - 1}:", dict(counts))
     assert counts["ran"] + counts["cancelled"] + counts["broken"] >= counts["created"]
+
+
+def test_random_episodes_lose_nothing(core: Core) -> None:
+    run_for(core, SECONDS)
+
+
+@pytest.mark.slow
+def test_random_episodes_lose_nothing_in_a_minute(core: Core) -> None:
+    run_for(core, max(SECONDS, 60))
 
 
 def test_a_queue_may_be_freed_as_soon_as_it_is_joined(core: Core) -> None:
