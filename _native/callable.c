@@ -12,6 +12,7 @@ static void
 callable_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
     ix_callable_release(((struct ix_callable_object *)self)->callable);
     type->tp_free(self);
     Py_DECREF(type);
@@ -20,13 +21,15 @@ callable_dealloc(PyObject *self)
 static PyType_Slot callable_slots[] = {
     {Py_tp_doc, "A callable in the form in which it crosses."},
     {Py_tp_dealloc, callable_dealloc},
+    {Py_tp_traverse, ix_traverse_type},
     {0, NULL},
 };
 
 PyType_Spec ix_callable_spec = {
     .name = "interp_executor._native.Callable",
     .basicsize = sizeof(struct ix_callable_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION
+             | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = callable_slots,
 };
 

@@ -88,7 +88,8 @@ static int
 wait_for_task(struct ix_future *future, PyObject *timeout)
 {
     struct ix_task *task = future->task;
-    struct ix_spin *spin = &future->pool->spin;
+    struct ix_queue *queue = &future->pool->queue;
+    struct ix_spin *spin = ix_queue_has_idle_core(queue, 0) ? &future->pool->spin : NULL;
     enum ix_park result = IX_PARK_TIMEOUT;
     int64_t ns;
 

@@ -5,6 +5,13 @@ PyDoc_STRVAR(configure_doc, "configure(helpers)\n--\n\n"
 "Set up the owner's side: helpers is a namespace with what the C core calls in Python. The\n"
 "first call counts; an interpreter that only works for another never makes it.");
 
+int
+ix_traverse_type(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
 struct binding {
     const char *name;
     size_t offset;

@@ -46,6 +46,7 @@ static void
 outbox_dealloc(struct ix_outbox_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
     ix_outbox_release(self->outbox);
     type->tp_free(self);
     Py_DECREF(type);
@@ -85,6 +86,7 @@ static PyMethodDef outbox_methods[] = {
 static PyType_Slot outbox_slots[] = {
     {Py_tp_doc, "Where workers leave finished tasks that somebody observes."},
     {Py_tp_new, outbox_new},
+    {Py_tp_traverse, ix_traverse_type},
     {Py_tp_dealloc, outbox_dealloc},
     {Py_tp_methods, outbox_methods},
     {0, NULL},
@@ -93,7 +95,7 @@ static PyType_Slot outbox_slots[] = {
 PyType_Spec ix_outbox_spec = {
     .name = "interp_executor._native.Outbox",
     .basicsize = sizeof(struct ix_outbox_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = outbox_slots,
 };
 
@@ -125,6 +127,7 @@ static void
 pool_dealloc(struct ix_pool_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
     if (self->ready) {
         /* Only a pool whose workers could not be started has entries left. */
         if (ix_pool_discard(self, ix_queue_clear(&self->queue), true) < 0)
@@ -291,6 +294,7 @@ static PyMethodDef pool_methods[] = {
 static PyType_Slot pool_slots[] = {
     {Py_tp_doc, "Pool(max_workers, outbox)\n--\n\nThe queue of an executor and its workers."},
     {Py_tp_new, pool_new},
+    {Py_tp_traverse, ix_traverse_type},
     {Py_tp_dealloc, pool_dealloc},
     {Py_tp_methods, pool_methods},
     {0, NULL},
@@ -299,6 +303,6 @@ static PyType_Slot pool_slots[] = {
 PyType_Spec ix_pool_spec = {
     .name = "interp_executor._native.Pool",
     .basicsize = sizeof(struct ix_pool_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = pool_slots,
 };

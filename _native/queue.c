@@ -7,7 +7,7 @@ ix_queue_init(struct ix_queue *queue, unsigned max_workers)
 {
     memset(queue, 0, sizeof *queue);
     queue->max_workers = max_workers;
-    queue->max_waking = (unsigned)ix_cpu_count();
+    queue->cores = (unsigned)ix_cpu_count();
     atomic_init(&queue->leased, 0);
     return pthread_mutex_init(&queue->lock, NULL);
 }
@@ -48,7 +48,7 @@ pop_seat_locked(struct ix_queue *queue)
 static struct ix_seat *
 next_to_wake_locked(struct ix_queue *queue)
 {
-    if (queue->head == NULL || queue->waking >= queue->max_waking)
+    if (queue->head == NULL || queue->waking >= queue->cores)
         return NULL;
     return pop_seat_locked(queue);
 }
@@ -195,6 +195,21 @@ pop_locked(struct ix_queue *queue)
     return entry;
 }
 
+static bool
+has_idle_core_locked(struct ix_queue *queue, unsigned others)
+{
+    return queue->counts.workers - queue->counts.parked + others < queue->cores;
+}
+
+bool
+ix_queue_has_idle_core(struct ix_queue *queue, unsigned others)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool idle = has_idle_core_locked(queue, others);
+    pthread_mutex_unlock(&queue->lock);
+    return idle;
+}
+
 static void
 push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
 {
@@ -202,6 +217,7 @@ push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
     seat->below = queue->stack;
     queue->stack = seat;
     queue->counts.parked++;
+    seat->may_spin = has_idle_core_locked(queue, 1); /* the owner is awake, if work is to be expected */
 }
 
 enum ix_take
@@ -238,7 +254,9 @@ void
 ix_queue_sleep(struct ix_seat *seat)
 {
     uint32_t word = IX_SEAT_WATCHING;
-    if (!ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING)
+    bool notified = seat->may_spin
+                    && ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING);
+    if (!notified
         && atomic_compare_exchange_strong_explicit(&seat->word, &word, IX_SEAT_SLEEPING,
                                                    memory_order_acq_rel, memory_order_acquire)) {
         while (atomic_load_explicit(&seat->word, memory_order_acquire) == IX_SEAT_SLEEPING)

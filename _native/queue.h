@@ -18,6 +18,7 @@
 struct ix_seat {
     _Atomic uint32_t word; /* enum ix_seat_word */
     bool woken;            /* the worker's own: notified, and counted in `waking` until it takes */
+    bool may_spin;         /* likewise: when it parked, a core was left over */
     struct ix_spin spin;
     /* protected by the queue's lock: */
     struct ix_seat *below;           /* on the stack */
@@ -55,7 +56,7 @@ struct ix_queue {
     unsigned in_hand;  /* jobs that a worker has taken and may put back */
     unsigned waking;   /* workers notified that have not come to take yet */
     unsigned max_workers;
-    unsigned max_waking;
+    unsigned cores; /* so many may be waking at a time, and more at work make spinning useless */
     bool closed; /* no more pushes; workers leave once it is empty */
     bool broken; /* no more pushes; workers leave at once */
     bool cleared; /* what had been queued was taken out for good */
@@ -75,6 +76,9 @@ void ix_queue_fini(struct ix_queue *queue); /* must be empty and without workers
  * NEEDS_WORKER: a worker has been counted in, and the caller must start one, or call
  * ix_queue_leave(). Context: any. Locks: takes the queue's. */
 enum ix_push ix_queue_push(struct ix_queue *queue, struct ix_entry *entry);
+/* Whether a core is left over beside the workers that are awake and `others`: only then may spinning pay.
+ * Context: any. Locks: takes the queue's. */
+bool ix_queue_has_idle_core(struct ix_queue *queue, unsigned others);
 /* What a push would return now: IX_PUSH_DONE, CLOSED or BROKEN. */
 enum ix_push ix_queue_refuses(struct ix_queue *queue);
 /* Whether nothing is queued. */

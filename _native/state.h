@@ -33,6 +33,10 @@ struct ix_module {
 
 extern PyModuleDef ix_module_def;
 
+/* The tp_traverse of objects that hold nothing but their type. They need one all the same: the type leads
+ * to the module and from there to everything, and the collector must know who holds the type. */
+int ix_traverse_type(PyObject *self, visitproc visit, void *arg);
+
 static inline struct ix_module *
 ix_state_of(PyTypeObject *type)
 {

@@ -32,7 +32,7 @@ ix_callable_release(struct ix_callable *callable)
 }
 
 /* Every task has room for a small outcome, so that small results need no allocation either. */
-#define ROOM_MIN 40
+#define ROOM_MIN 24
 #define ROOM_MAX 4096
 
 struct ix_task *

@@ -272,6 +272,7 @@ static void
 worker_dealloc(struct ix_worker *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
     /* An interpreter can only be ended on its own thread: close() is the thread's last act. */
     assert(self->own_ts == NULL);
     type->tp_free(self);
@@ -294,6 +295,7 @@ static PyMethodDef worker_methods[] = {
 static PyType_Slot worker_slots[] = {
     {Py_tp_doc, "An interpreter with a GIL of its own, bound to the thread that opens it."},
     {Py_tp_new, worker_new},
+    {Py_tp_traverse, ix_traverse_type},
     {Py_tp_dealloc, worker_dealloc},
     {Py_tp_methods, worker_methods},
     {0, NULL},
@@ -302,6 +304,6 @@ static PyType_Slot worker_slots[] = {
 PyType_Spec ix_worker_spec = {
     .name = "interp_executor._native.Worker",
     .basicsize = sizeof(struct ix_worker),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = worker_slots,
 };

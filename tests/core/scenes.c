@@ -393,7 +393,7 @@ set_up_queue(const struct scene_spec *spec)
     int workers = count_of(ACT_WORK);
     ix_queue_init(&scene.queue, (unsigned)workers);
     if (spec->max_waking != 0)
-        scene.queue.max_waking = (unsigned)spec->max_waking;
+        scene.queue.cores = (unsigned)spec->max_waking;
     for (int i = 0; i < spec->count; i++) {
         if (spec->actors[i].body != ACT_WORK)
             continue;

@@ -87,7 +87,7 @@ class Rig:
 def rig(core: Core) -> Iterator[Rig]:
     """A queue for four workers of which at most two are woken at a time."""
     rig = Rig(core)
-    rig.queue.max_waking = 2
+    rig.queue.cores = 2
     yield rig
     rig.close()
 
@@ -282,6 +282,7 @@ def test_a_worker_that_is_notified_before_it_sleeps_does_not(rig: Rig) -> None:
 
 def test_a_worker_whose_spinning_pays_never_goes_to_sleep(rig: Rig) -> None:
     seat = rig.worker()
+    rig.queue.cores = 8
     assert rig.take(seat) == "EMPTY"
     rig.push()
     seat.spin.score = 4
@@ -497,3 +498,19 @@ def test_counts_add_up_over_all_workers_in_whatever_order_they_leave(rig: Rig) -
 def test_jobs_are_not_counted_as_submitted(rig: Rig) -> None:
     rig.push(rig.job())
     assert rig.counts("submitted", "queued") == (0, 1)
+
+
+def test_nobody_spins_where_the_workers_need_every_core(rig: Rig) -> None:
+    first, second = rig.worker(), rig.worker()
+    assert not rig.lib.ix_queue_has_idle_core(rig.queue, 0)
+    assert rig.take(first) == "EMPTY"
+    assert not first.may_spin
+    assert rig.lib.ix_queue_has_idle_core(rig.queue, 0)
+    assert not rig.lib.ix_queue_has_idle_core(rig.queue, 1)
+    assert rig.take(second) == "EMPTY"
+    assert second.may_spin
+    rig.lib.ix_queue_close(rig.queue)
+    for seat in (first, second):
+        rig.wake(seat)
+        assert rig.take(seat) == "LEAVE"
+    leave(rig, first, second)
