@@ -73,8 +73,8 @@ struct ix_call {
     PyObject *stack[IX_CALL_STACK + 1]; /* one in front for PY_VECTORCALL_ARGUMENTS_OFFSET */
     PyObject **values;                  /* stack + 1, or a heap block + 1 */
     Py_ssize_t nargs, nvalues;
-    PyObject *kwnames;         /* or NULL */
-    PyObject *tuple, *kwargs;  /* instead of the above, for a pickled call */
+    PyObject *kwnames;        /* or NULL */
+    PyObject *tuple, *kwargs; /* instead of the above, for a pickled call */
 };
 
 /* Reads the arguments of one call. Returns 0, or -1 with an exception set and nothing to clear. */

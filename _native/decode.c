@@ -122,7 +122,7 @@ ix_decode_value(struct ix_codec *codec, struct ix_reader *reader)
     const char *tag = take(reader, 1);
     if (tag == NULL)
         return NULL;
-    switch ((enum ix_tag)*tag) {
+    switch ((enum ix_tag) * tag) {
     case TAG_NONE:
         Py_RETURN_NONE;
     case TAG_TRUE:

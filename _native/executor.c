@@ -42,7 +42,7 @@ executor_dealloc(struct executor *self)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(executor_attach_doc, "_attach(pool)\n--\n\nUse this pool. To be called once.");
+PyDoc_STRVAR(executor_attach_doc, "_attach($self, pool, /)\n--\n\nUse this pool. To be called once.");
 
 static PyObject *
 executor_attach(struct executor *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
@@ -137,7 +137,7 @@ executor_submit(struct executor *self, PyTypeObject *cls, PyObject *const *args,
     return future;
 }
 
-PyDoc_STRVAR(executor_map_doc, "_map(fn, iterators, chunksize, buffersize, timeout)\n--\n\n"
+PyDoc_STRVAR(executor_map_doc, "_map($self, fn, iterators, chunksize, buffersize, timeout, /)\n--\n\n"
 "The iterator of map(): one job for all items. chunksize 0: by measured time;\n"
 "buffersize 0: no limit; timeout in seconds or None.");
 
@@ -161,7 +161,7 @@ executor_map(struct executor *self, PyTypeObject *cls, PyObject *const *args, Py
 }
 
 #define CLASS_METHOD(function) \
-    (PyCFunction)(void (*)(void))function, METH_METHOD | METH_FASTCALL | METH_KEYWORDS
+    (PyCFunction)(void (*)(void)) function, METH_METHOD | METH_FASTCALL | METH_KEYWORDS
 
 static PyMethodDef executor_methods[] = {
     {"submit", CLASS_METHOD(executor_submit), executor_submit_doc},

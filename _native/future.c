@@ -29,7 +29,8 @@ ix_decode_exception(struct ix_module *state, struct ix_reader *reader)
 }
 
 static void
-decode_outcome(struct ix_module *state, struct ix_future *future, PyObject **value, PyObject **error)
+decode_outcome(struct ix_module *state, struct ix_future *future, PyObject **value,
+               PyObject **error)
 {
     struct ix_task *task = future->task;
     struct ix_reader reader = {task->data, task->data + task->length};
@@ -184,7 +185,8 @@ static PyObject *
 future_done(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     struct ix_future *future = ix_future_of(self);
-    if (future->stage == IX_STAGE_OBSERVED && ix_task_is_terminal(future->task) && ix_future_publish(self) < 0)
+    if (future->stage == IX_STAGE_OBSERVED && ix_task_is_terminal(future->task)
+        && ix_future_publish(self) < 0)
         return NULL;
     return PyBool_FromLong(ix_future_is_settled(future));
 }
@@ -193,14 +195,16 @@ static PyObject *
 future_running(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     struct ix_future *future = ix_future_of(self);
-    return PyBool_FromLong(!ix_future_is_settled(future) && ix_task_state(future->task) != IX_PENDING);
+    return PyBool_FromLong(!ix_future_is_settled(future)
+                           && ix_task_state(future->task) != IX_PENDING);
 }
 
 static PyObject *
 future_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     struct ix_future *future = ix_future_of(self);
-    return PyBool_FromLong(ix_future_is_settled(future) && ix_task_state(future->task) == IX_CANCELLED);
+    return PyBool_FromLong(ix_future_is_settled(future)
+                           && ix_task_state(future->task) == IX_CANCELLED);
 }
 
 int
@@ -246,9 +250,9 @@ future_repr(PyObject *self)
 {
     struct ix_future *future = ix_future_of(self);
     if (!ix_future_is_settled(future))
-        return PyUnicode_FromFormat(
-            "<Future at %p state=%s>", self,
-            ix_task_state(future->task) == IX_PENDING ? "pending" : "running");
+        return PyUnicode_FromFormat("<Future at %p state=%s>", self,
+                                    ix_task_state(future->task) == IX_PENDING ? "pending"
+                                                                              : "running");
     if (ix_task_state(future->task) == IX_CANCELLED)
         return PyUnicode_FromFormat("<Future at %p state=cancelled>", self);
     if (decode(self) < 0)
@@ -309,7 +313,8 @@ invalid_state(PyObject *self)
 {
     PyObject *repr = PyObject_Repr(self);
     if (repr != NULL) {
-        PyErr_Format(ix_future_state(self)->invalid_state_error, "%s: %U", state_name(ix_future_of(self)), repr);
+        PyErr_Format(ix_future_state(self)->invalid_state_error, "%s: %U",
+                     state_name(ix_future_of(self)), repr);
         Py_DECREF(repr);
     }
     return NULL;
@@ -507,7 +512,8 @@ static PyMethodDef future_methods[] = {
      future_result_doc},
     {"exception", (PyCFunction)(void (*)(void))future_exception, METH_FASTCALL | METH_KEYWORDS,
      future_exception_doc},
-    {"done", future_done, METH_NOARGS, "done($self, /)\n--\n\nWhether it finished or was cancelled."},
+    {"done", future_done, METH_NOARGS,
+     "done($self, /)\n--\n\nWhether it finished or was cancelled."},
     {"running", future_running, METH_NOARGS, "running($self, /)\n--\n\nWhether a worker runs it."},
     {"cancelled", future_cancelled, METH_NOARGS, "cancelled($self, /)\n--\n\nWhether cancelled."},
     {"cancel", future_cancel, METH_NOARGS, future_cancel_doc},

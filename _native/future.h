@@ -10,11 +10,11 @@
 enum ix_stage { IX_STAGE_UNOBSERVED, IX_STAGE_OBSERVED, IX_STAGE_PUBLISHED };
 
 struct ix_future {
-    struct ix_task *task;        /* one reference */
-    struct ix_pool_object *pool; /* one reference */
-    PyObject *value, *error;     /* the decoded outcome: at most one is set */
+    struct ix_task *task;                      /* one reference */
+    struct ix_pool_object *pool;               /* one reference */
+    PyObject *value, *error;                   /* the decoded outcome: at most one is set */
     PyObject *condition, *waiters, *callbacks; /* NULL until touched */
-    unsigned decoders;           /* threads that are reading the task's data */
+    unsigned decoders;                         /* threads that are reading the task's data */
     uint8_t stage;
     bool loud; /* has a callback of the user's */
 };

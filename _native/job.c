@@ -2,10 +2,10 @@
 
 #include <assert.h>
 
-#define CLAIM_NS 1000000       /* a claim aims at so much work */
-#define CLAIM_LEAST_NS 50000   /* and is not cut below so much, where items are that short */
-#define SHARES 4               /* towards the end a claim takes 1/SHARES of a worker's share */
-#define IMPATIENT_NS 20000000  /* a reader that waited so long takes what there is */
+#define CLAIM_NS 1000000      /* a claim aims at so much work */
+#define CLAIM_LEAST_NS 50000  /* and is not cut below so much, where items are that short */
+#define SHARES 4              /* towards the end a claim takes 1/SHARES of a worker's share */
+#define IMPATIENT_NS 20000000 /* a reader that waited so long takes what there is */
 
 struct ix_job *
 ix_job_new(struct ix_callable *callable, uint32_t arity, uint32_t chunksize)
@@ -329,7 +329,8 @@ collect(struct ix_job *job, size_t position)
             continue;
         uint64_t progress = progress_of(claim);
         if (has_news_locked(claim, progress))
-            publish_locked(claim, progress, copy_locked(claim, progress)); /* else: it comes later */
+            publish_locked(claim, progress,
+                           copy_locked(claim, progress)); /* else: it comes later */
         break;
     }
     pthread_mutex_unlock(&job->lock);

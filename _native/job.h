@@ -52,11 +52,11 @@ struct ix_job {
     struct ix_segment *cursor; /* the next unclaimed item's, or NULL */
     uint32_t cursor_index;
     struct ix_claim *claims; /* under way */
-    size_t sealed, claimed; /* items; an outcome lost for want of memory takes `claimed` back */
-    bool queued;            /* in the queue, or with a worker that will put it back */
-    bool complete;          /* no more items will come */
-    enum ix_job_end end;    /* why items from `claimed` on will never run */
-    int64_t item_ns;        /* moving average; 0: not measured yet */
+    size_t sealed, claimed;  /* items; an outcome lost for want of memory takes `claimed` back */
+    bool queued;             /* in the queue, or with a worker that will put it back */
+    bool complete;           /* no more items will come */
+    enum ix_job_end end;     /* why items from `claimed` on will never run */
+    int64_t item_ns;         /* moving average; 0: not measured yet */
     /* atomic: */
     _Atomic size_t unclaimed; /* mirrors sealed - claimed; 0 once the job has ended */
     _Atomic uint32_t version; /* counts publications; the reader sleeps on it */
@@ -69,7 +69,7 @@ struct ix_job {
 struct ix_claim {
     struct ix_segment *segment;
     uint32_t index, count; /* the claimed items */
-    size_t first;          /* the number of the first: the reader may free a segment that it has read
+    size_t first; /* the number of the first: the reader may free a segment that it has read
                             * before the worker has settled */
     /* protected by the job's lock: */
     struct ix_claim *previous, *next;

@@ -38,7 +38,8 @@ start_python_side(struct ix_inside *inside, PyObject *module, PyObject *world)
 }
 
 int
-ix_inside_init(struct ix_inside *inside, const struct ix_buffer *path, const struct ix_buffer *world)
+ix_inside_init(struct ix_inside *inside, const struct ix_buffer *path,
+               const struct ix_buffer *world)
 {
     int result = -1;
     if (set_sys_path(path) < 0)
@@ -91,8 +92,8 @@ ask_owner(struct ix_worker *worker, const char *name, struct ix_callable *callab
     if (callable == NULL)
         bytes = PyObject_CallMethod(pool, name, NULL);
     else
-        bytes = PyObject_CallMethod(pool, name, "Iy#", (unsigned int)callable->form,
-                                    callable->data, (Py_ssize_t)callable->length);
+        bytes = PyObject_CallMethod(pool, name, "Iy#", (unsigned int)callable->form, callable->data,
+                                    (Py_ssize_t)callable->length);
     if (bytes != NULL && PyBytes_Check(bytes)) {
         *length = (size_t)PyBytes_GET_SIZE(bytes);
         copy = malloc(*length + 1);

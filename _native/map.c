@@ -8,9 +8,9 @@
  */
 #include "state.h"
 
-#define SEGMENT_ITEMS 1024     /* a segment is sealed at the latest with so many items */
-#define SEGMENT_BYTES 1048576  /* or so many bytes */
-#define IDLE_SEAL_NS 100000    /* or, while workers have nothing left to claim, after so long */
+#define SEGMENT_ITEMS 1024    /* a segment is sealed at the latest with so many items */
+#define SEGMENT_BYTES 1048576 /* or so many bytes */
+#define IDLE_SEAL_NS 100000   /* or, while workers have nothing left to claim, after so long */
 
 /* Items encoded but not sealed yet. */
 struct feed {
@@ -319,7 +319,7 @@ map_next(struct map *self)
     return value;
 }
 
-PyDoc_STRVAR(map_close_doc, "close()\n--\n\nGive up what has not been started.");
+PyDoc_STRVAR(map_close_doc, "close($self, /)\n--\n\nGive up what has not been started.");
 
 static PyObject *
 map_close(struct map *self, PyObject *Py_UNUSED(ignored))

@@ -1,7 +1,7 @@
 /* interp_executor._native: multi-phase initialisation, one state per interpreter. */
 #include "state.h"
 
-PyDoc_STRVAR(configure_doc, "configure(helpers)\n--\n\n"
+PyDoc_STRVAR(configure_doc, "configure($module, helpers, /)\n--\n\n"
 "Set up the owner's side: helpers is a namespace with what the C core calls in Python. The\n"
 "first call counts; an interpreter that only works for another never makes it.");
 
@@ -20,9 +20,9 @@ struct binding {
 #define BIND(name) {#name, offsetof(struct ix_module, name)}
 
 static const struct binding bindings[] = {
-    BIND(encode_callable), BIND(decode_exception), BIND(broken_error),    BIND(failed_error),
-    BIND(undecodable_error), BIND(log_callback),   BIND(new_condition),   BIND(transfer_error),
-    BIND(cancelled_error), BIND(invalid_state_error),
+    BIND(encode_callable),   BIND(decode_exception),    BIND(broken_error),  BIND(failed_error),
+    BIND(undecodable_error), BIND(log_callback),        BIND(new_condition), BIND(transfer_error),
+    BIND(cancelled_error),   BIND(invalid_state_error),
 };
 
 static PyObject **
@@ -60,7 +60,7 @@ configure(PyObject *module, PyObject *helpers)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(set_main_by_value_doc, "set_main_by_value(flag)\n--\n\n"
+PyDoc_STRVAR(set_main_by_value_doc, "set_main_by_value($module, flag, /)\n--\n\n"
 "Whether pickles that refer to __main__ go to the fallback: no worker can import it.");
 
 static PyObject *
@@ -74,7 +74,7 @@ set_main_by_value(PyObject *module, PyObject *flag)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(forget_callables_doc, "forget_callables()\n--\n\n"
+PyDoc_STRVAR(forget_callables_doc, "forget_callables($module, /)\n--\n\n"
 "Encode callables anew from now on.");
 
 static PyObject *
@@ -84,7 +84,7 @@ forget_callables(PyObject *module, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(is_main_interpreter_doc, "is_main_interpreter()\n--\n\n"
+PyDoc_STRVAR(is_main_interpreter_doc, "is_main_interpreter($module, /)\n--\n\n"
 "Whether the caller runs in the process's main interpreter.");
 
 static PyObject *
@@ -114,7 +114,8 @@ module_exec(PyObject *module)
     struct ix_module *state = PyModule_GetState(module);
     state->callables = PyDict_New();
     /* Callable and Future are not for Python to name. */
-    state->callable_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ix_callable_spec, NULL);
+    state->callable_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ix_callable_spec,
+                                                                    NULL);
     if (state->callables == NULL || state->callable_type == NULL
         || add_type(module, &ix_outbox_spec, &state->outbox_type) < 0
         || add_type(module, &ix_pool_spec, &state->pool_type) < 0

@@ -12,7 +12,8 @@
 static long
 futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
 {
-    return syscall(SYS_futex, (uint32_t *)word, operation | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
+    return syscall(SYS_futex, (uint32_t *)word, operation | FUTEX_PRIVATE_FLAG, value, timeout,
+                   NULL, 0);
 }
 
 enum ix_park

@@ -52,7 +52,7 @@ outbox_dealloc(struct ix_outbox_object *self)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(outbox_serve_doc, "serve()\n--\n\n"
+PyDoc_STRVAR(outbox_serve_doc, "serve($self, /)\n--\n\n"
 "Publish finished futures as they come, until the outbox is closed. For the notifier thread.");
 
 static PyObject *
@@ -68,7 +68,7 @@ outbox_serve(struct ix_outbox_object *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(outbox_close_doc, "close()\n--\n\nLet serve() return once all is published.");
+PyDoc_STRVAR(outbox_close_doc, "close($self, /)\n--\n\nLet serve() return once all is published.");
 
 static PyObject *
 outbox_close(struct ix_outbox_object *self, PyObject *Py_UNUSED(ignored))
@@ -190,7 +190,7 @@ ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed)
     return result == NULL ? -1 : 0;
 }
 
-PyDoc_STRVAR(pool_close_doc, "close()\n--\n\n"
+PyDoc_STRVAR(pool_close_doc, "close($self, /)\n--\n\n"
 "Refuse further tasks; workers leave when the queue is empty.");
 
 static PyObject *
@@ -200,7 +200,7 @@ pool_close(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(pool_cancel_pending_doc, "cancel_pending()\n--\n\nCancel every task that is queued.");
+PyDoc_STRVAR(pool_cancel_pending_doc, "cancel_pending($self, /)\n--\n\nCancel every task that is queued.");
 
 static PyObject *
 pool_cancel_pending(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
@@ -210,7 +210,7 @@ pool_cancel_pending(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(pool_break_doc, "break_()\n--\n\n"
+PyDoc_STRVAR(pool_break_doc, "break_($self, /)\n--\n\n"
 "Fail what is queued and refuse further tasks; workers leave after the present one.");
 
 static PyObject *
@@ -222,7 +222,7 @@ pool_break(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(pool_join_doc, "join(timeout=None)\n--\n\n"
+PyDoc_STRVAR(pool_join_doc, "join($self, timeout=None, /)\n--\n\n"
 "Wait until no worker is left; return whether that came true in time (in seconds).");
 
 static PyObject *
@@ -249,7 +249,7 @@ pool_join(struct ix_pool_object *self, PyObject *args)
     }
 }
 
-PyDoc_STRVAR(pool_wants_worker_doc, "wants_worker()\n--\n\n"
+PyDoc_STRVAR(pool_wants_worker_doc, "wants_worker($self, /)\n--\n\n"
 "Whether queued work needs one more worker. If so it is counted in: start it, or call leave().");
 
 static PyObject *
@@ -258,7 +258,7 @@ pool_wants_worker(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(ix_queue_wants_worker(&self->queue, 0));
 }
 
-PyDoc_STRVAR(pool_leave_doc, "leave()\n--\n\nA worker that had been counted in could not come.");
+PyDoc_STRVAR(pool_leave_doc, "leave($self, /)\n--\n\nA worker that had been counted in could not come.");
 
 static PyObject *
 pool_leave(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
@@ -267,7 +267,7 @@ pool_leave(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(pool_counts_doc, "counts()\n--\n\n"
+PyDoc_STRVAR(pool_counts_doc, "counts($self, /)\n--\n\n"
 "(submitted, finished, failed, cancelled, queued, running, workers, parked)");
 
 static PyObject *

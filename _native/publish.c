@@ -84,7 +84,8 @@ ix_future_run_callback(PyObject *self, PyObject *callback)
     PyObject *result = PyObject_CallOneArg(callback, self);
     if (result == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
         PyObject *error = PyErr_GetRaisedException();
-        result = PyObject_CallFunctionObjArgs(ix_future_state(self)->log_callback, self, error, NULL);
+        result = PyObject_CallFunctionObjArgs(ix_future_state(self)->log_callback, self, error,
+                                              NULL);
         Py_DECREF(error);
     }
     Py_XDECREF(result);
@@ -97,7 +98,8 @@ ix_future_run_callbacks(PyObject *self)
     PyObject *callbacks = ix_future_of(self)->callbacks;
     int result = 0;
     ix_future_of(self)->callbacks = NULL;
-    for (Py_ssize_t i = 0; callbacks != NULL && result == 0 && i < PyList_GET_SIZE(callbacks); i++) {
+    for (Py_ssize_t i = 0; callbacks != NULL && result == 0 && i < PyList_GET_SIZE(callbacks);
+         i++) {
         PyObject *callback = PyList_GetItemRef(callbacks, i);
         result = callback == NULL ? -1 : ix_future_run_callback(self, callback);
         Py_XDECREF(callback);

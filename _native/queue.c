@@ -217,7 +217,8 @@ push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
     seat->below = queue->stack;
     queue->stack = seat;
     queue->counts.parked++;
-    seat->may_spin = has_idle_core_locked(queue, 1); /* the owner is awake, if work is to be expected */
+    seat->may_spin = has_idle_core_locked(queue,
+                                          1); /* the owner is awake, if work is to be expected */
 }
 
 enum ix_take
@@ -254,8 +255,7 @@ void
 ix_queue_sleep(struct ix_seat *seat)
 {
     uint32_t word = IX_SEAT_WATCHING;
-    bool notified = seat->may_spin
-                    && ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING);
+    bool notified = seat->may_spin && ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING);
     if (!notified
         && atomic_compare_exchange_strong_explicit(&seat->word, &word, IX_SEAT_SLEEPING,
                                                    memory_order_acq_rel, memory_order_acquire)) {
@@ -332,7 +332,8 @@ ix_queue_hand_over(struct ix_queue *queue, struct ix_seat *seat)
 {
     pthread_mutex_lock(&queue->lock);
     size_t coming = (size_t)queue->starting + queue->waking + queue->counts.parked;
-    bool job_waits = queue->head != NULL && queue->head->kind == IX_ENTRY_JOB; /* work for several */
+    bool job_waits = queue->head != NULL
+                     && queue->head->kind == IX_ENTRY_JOB; /* work for several */
     bool wanted = !queue->broken && (job_waits || queue->counts.queued > coming);
     remove_seat_locked(queue, seat);
     if (wanted)

@@ -57,9 +57,9 @@ struct ix_queue {
     unsigned waking;   /* workers notified that have not come to take yet */
     unsigned max_workers;
     unsigned cores; /* so many may be waking at a time, and more at work make spinning useless */
-    bool closed; /* no more pushes; workers leave once it is empty */
-    bool broken; /* no more pushes; workers leave at once */
-    bool cleared; /* what had been queued was taken out for good */
+    bool closed;    /* no more pushes; workers leave once it is empty */
+    bool broken;    /* no more pushes; workers leave at once */
+    bool cleared;   /* what had been queued was taken out for good */
     struct ix_queue_counts counts; /* without what the members have counted themselves */
     /* atomic: */
     _Atomic uint32_t leased; /* mirrors counts.workers; joiners sleep on it */

@@ -19,15 +19,15 @@ struct ix_module {
     PyTypeObject *future_type; /* made by configure(): it needs concurrent.futures */
     /* The owner's side, set by configure(); NULL in an interpreter that only works for another. */
     struct ix_codec codec;
-    PyObject *callables;        /* dict: function -> Callable, for those that workers keep */
+    PyObject *callables; /* dict: function -> Callable, for those that workers keep */
     uint32_t next_callable_id;
-    PyObject *encode_callable;  /* (fn) -> (keep, form, bytes) */
-    PyObject *decode_exception; /* (bytes) -> exception */
-    PyObject *broken_error;     /* (pool) -> exception */
-    PyObject *failed_error;     /* (text) -> exception */
+    PyObject *encode_callable;   /* (fn) -> (keep, form, bytes) */
+    PyObject *decode_exception;  /* (bytes) -> exception */
+    PyObject *broken_error;      /* (pool) -> exception */
+    PyObject *failed_error;      /* (text) -> exception */
     PyObject *undecodable_error; /* (exception) -> exception, for a result that cannot be rebuilt */
-    PyObject *log_callback;     /* (future, exception): logs what a callback raised */
-    PyObject *new_condition;    /* threading.Condition */
+    PyObject *log_callback;      /* (future, exception): logs what a callback raised */
+    PyObject *new_condition;     /* threading.Condition */
     PyObject *transfer_error, *cancelled_error, *invalid_state_error;
 };
 
@@ -63,7 +63,7 @@ extern PyType_Spec ix_outbox_spec;
 struct ix_pool_object {
     PyObject_HEAD
     struct ix_queue queue;
-    bool ready; /* the queue is initialised */
+    bool ready;               /* the queue is initialised */
     struct ix_outbox *outbox; /* one reference */
     _Atomic uint32_t handles; /* executors and views that can still submit */
     struct ix_spin spin;      /* of those who wait for results */

@@ -55,7 +55,7 @@ struct ix_entry {
 /* A callable in the form in which it crosses. Immutable once made; shared by its tasks. */
 struct ix_callable {
     _Atomic uint32_t refs;
-    uint32_t id; /* nonzero: workers keep the decoded callable under this number */
+    uint32_t id;   /* nonzero: workers keep the decoded callable under this number */
     uint32_t form; /* how `data` is to be read: agreed between _serialize.py and _worker.py */
     size_t length;
     char data[];
@@ -66,8 +66,8 @@ struct ix_task {
     _Atomic uint32_t state;
     _Atomic uint32_t refs;
     struct ix_callable *callable; /* one reference */
-    void *future;     /* the owner's, one reference while observed; under the owner's GIL only */
-    char *data;       /* arguments until RUNNING, outcome once DONE; `room` or a heap block */
+    void *future; /* the owner's, one reference while observed; under the owner's GIL only */
+    char *data;   /* arguments until RUNNING, outcome once DONE; `room` or a heap block */
     size_t length;
     uint32_t capacity; /* of room */
     uint8_t outcome;   /* enum ix_outcome */

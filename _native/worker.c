@@ -59,7 +59,8 @@ end_interpreter(struct ix_worker *self)
 /* Makes the interpreter. Context: no GIL, before and after. Returns NULL, or why it failed, as raw
  * memory that the caller frees. */
 static char *
-start_interpreter(struct ix_worker *self, const struct ix_buffer *path, const struct ix_buffer *world)
+start_interpreter(struct ix_worker *self, const struct ix_buffer *path,
+                  const struct ix_buffer *world)
 {
     PyStatus status = Py_NewInterpreterFromConfig(&self->own_ts, &config);
     if (PyStatus_Exception(status)) {
@@ -80,12 +81,12 @@ check_open(struct ix_worker *self, bool open)
 {
     if ((self->own_ts != NULL) == open)
         return 0;
-    PyErr_SetString(PyExc_RuntimeError,
-                    open ? "the worker has no interpreter" : "the worker has an interpreter already");
+    PyErr_SetString(PyExc_RuntimeError, open ? "the worker has no interpreter"
+                                             : "the worker has an interpreter already");
     return -1;
 }
 
-PyDoc_STRVAR(worker_open_doc, "open(path, world)\n--\n\n"
+PyDoc_STRVAR(worker_open_doc, "open($self, path, world, /)\n--\n\n"
 "Make the interpreter: path is the tuple for its sys.path, world what _worker.start() gets.\n\n"
 "Raises RuntimeError, saying why, when that fails.");
 
@@ -141,7 +142,7 @@ serve(struct ix_worker *self, uint64_t max_runs)
     }
 }
 
-PyDoc_STRVAR(worker_serve_doc, "serve(pool, max_runs=0)\n--\n\n"
+PyDoc_STRVAR(worker_serve_doc, "serve($self, pool, max_runs, /)\n--\n\n"
 "Run what the pool's queue brings, until it closes or max_runs (0: no limit) are done.\n\n"
 "Returns whether the limit was reached. leave(pool) must follow, once the worker is clean.");
 
@@ -167,7 +168,7 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
     return PyBool_FromLong(max_runs != 0 && self->runs >= max_runs);
 }
 
-PyDoc_STRVAR(worker_leave_doc, "leave(pool, worn)\n--\n\n"
+PyDoc_STRVAR(worker_leave_doc, "leave($self, pool, worn, /)\n--\n\n"
 "End the lease that serve() began.\n\n"
 "Returns whether a successor has been counted in, which only a worn worker gets: then start it.");
 
@@ -191,7 +192,7 @@ worker_leave(struct ix_worker *self, PyObject *args)
     return PyBool_FromLong(successor);
 }
 
-PyDoc_STRVAR(worker_call_doc, "call(pool, fn, /, *args, **kwargs)\n--\n\n"
+PyDoc_STRVAR(worker_call_doc, "call($self, pool, fn, /, *args, **kwargs)\n--\n\n"
 "Call fn in the interpreter now; return what it returns or raise what it raises.");
 
 static PyObject *
@@ -232,7 +233,7 @@ worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
     return result;
 }
 
-PyDoc_STRVAR(worker_forget_doc, "forget()\n--\n\nDrop the callables kept for the present lease.");
+PyDoc_STRVAR(worker_forget_doc, "forget($self, /)\n--\n\nDrop the callables kept for the present lease.");
 
 static PyObject *
 worker_forget(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
@@ -245,7 +246,7 @@ worker_forget(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(worker_close_doc, "close()\n--\n\n"
+PyDoc_STRVAR(worker_close_doc, "close($self, /)\n--\n\n"
 "End the interpreter: its threads are joined and its exit callbacks run.");
 
 static PyObject *
@@ -280,7 +281,7 @@ worker_dealloc(struct ix_worker *self)
 }
 
 #define CLASS_METHOD(function) \
-    (PyCFunction)(void (*)(void))function, METH_METHOD | METH_FASTCALL | METH_KEYWORDS
+    (PyCFunction)(void (*)(void)) function, METH_METHOD | METH_FASTCALL | METH_KEYWORDS
 
 static PyMethodDef worker_methods[] = {
     {"open", CLASS_METHOD(worker_open), worker_open_doc},

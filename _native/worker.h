@@ -13,12 +13,12 @@
 
 /* The worker's end of things: objects of its interpreter, and nobody else's. */
 struct ix_inside {
-    PyObject *load_callable;    /* (form, bytes) -> callable */
-    PyObject *update_world;     /* (bytes) -> whether anything changed */
-    PyObject *encode_raised;    /* (exception) -> bytes */
+    PyObject *load_callable;     /* (form, bytes) -> callable */
+    PyObject *update_world;      /* (bytes) -> whether anything changed */
+    PyObject *encode_raised;     /* (exception) -> bytes */
     PyObject *encode_unloadable; /* (exception, what) -> bytes */
-    PyObject *flush;            /* () */
-    Py_buffer written;          /* one byte, nonzero once a stream holds output */
+    PyObject *flush;             /* () */
+    Py_buffer written;           /* one byte, nonzero once a stream holds output */
     struct ix_codec codec;
     PyObject **callables; /* by number; NULL where unknown */
     uint32_t ncallables;

@@ -1,7 +1,7 @@
-"""Calls that asyncio.to_thread() wraps in a context: send the function, and what travels of the context.
+"""Calls that asyncio.to_thread() wraps in a context: what travels of it, and the function.
 
-A ``ContextVar`` is known by its identity, so a variable travels if a module has it as a global under
-which the worker finds its own, and if its value can be pickled. The rest of the context is dropped.
+A ``ContextVar`` is known by its identity, so a variable travels if a module has it as a global,
+under which the worker finds its own, and if its value can be pickled. The rest is dropped.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _travellers(context: Context) -> list[tuple[str, str, bytes]]:
             continue
         try:
             travellers.append((*place, _pickle.dumps(value, 5)))
-        except Exception:  # noqa: S112 - documented: what does not pickle stays behind
+        except Exception:
             continue
     return travellers
 

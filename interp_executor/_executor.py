@@ -24,7 +24,13 @@ import sys
 import threading
 import types
 from collections import namedtuple
-from concurrent.futures import CancelledError, Executor, Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import (
+    CancelledError,
+    Executor,
+    Future,
+    InvalidStateError,
+    ThreadPoolExecutor,
+)
 
 from interp_executor import _native, _outcome, _serialize
 from interp_executor._errors import TransferError
@@ -48,7 +54,7 @@ if TYPE_CHECKING:
         warm: int
 
 else:
-    _Stats = namedtuple(  # noqa: PYI024
+    _Stats = namedtuple(
         "_Stats",
         "max_workers workers idle running queued submitted completed failed cancelled warm",
     )
@@ -192,9 +198,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             if max_tasks_per_child <= 0:
                 raise ValueError("max_tasks_per_child must be >= 1")
         pool = Pool(max_workers, hive().outbox)
-        pool.thread_name_prefix = (
-            thread_name_prefix or f"InterpreterPoolExecutor-{next(_counter)}"
-        )
+        pool.thread_name_prefix = thread_name_prefix or f"InterpreterPoolExecutor-{next(_counter)}"
         pool.initializer = initializer
         pool.initargs = tuple(initargs)
         pool.max_tasks_per_child = max_tasks_per_child
@@ -207,7 +211,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         self._mp_context = mp_context
         self._options = options
         self._work_queue = _WorkQueue(pool)  # type: ignore[assignment]
-        self._shutdown_lock = pool.lock  # type: ignore[assignment]
+        self._shutdown_lock = pool.lock
 
     def map(
         self,
@@ -268,9 +272,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             pool.join()
             pool.join_threads()
 
-    def with_options(
-        self, *, chunksize: int | None = None, buffersize: int | None = None
-    ) -> Self:
+    def with_options(self, *, chunksize: int | None = None, buffersize: int | None = None) -> Self:
         """Return a view of this executor whose calls have other defaults.
 
         A view has the full interface and shares the workers; shutting it down shuts all down. Its
@@ -309,24 +311,24 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
     # What monitors, tests and subclasses read of a ThreadPoolExecutor.
 
     @property
-    def _thread_name_prefix(self) -> str:
+    def _thread_name_prefix(self) -> str:  # type: ignore[override]
         return self._pool.thread_name_prefix
 
     @property
-    def _max_workers(self) -> int:
+    def _max_workers(self) -> int:  # type: ignore[override]
         return self._pool.max_workers
 
     @property
-    def _threads(self) -> set[WorkerThread]:
+    def _threads(self) -> set[WorkerThread]:  # type: ignore[override]
         with self._pool.lock:
             return set(self._pool.threads)
 
     @property
-    def _shutdown(self) -> bool:
+    def _shutdown(self) -> bool:  # type: ignore[override]
         return self._pool.shut_down
 
     @property
-    def _broken(self) -> BaseException | bool:
+    def _broken(self) -> BaseException | bool:  # type: ignore[override]
         return self._pool.failure or False
 
 

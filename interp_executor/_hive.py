@@ -118,7 +118,7 @@ def broken_error(pool: Pool) -> BaseException:
 class WorkerThread(threading.Thread):
     """A worker: one thread of the owner, one interpreter, bound together for life."""
 
-    def __init__(self, hive: "Hive", pool: Pool | None, name: str) -> None:
+    def __init__(self, hive: Hive, pool: Pool | None, name: str) -> None:
         # Subinterpreters allow no daemon threads; in the main interpreter, a task that cannot be
         # stopped must not keep the process alive.
         super().__init__(name=name, daemon=_native.is_main_interpreter())
@@ -137,6 +137,7 @@ class WorkerThread(threading.Thread):
         try:
             opened = self._open()
             while opened and (self._pool is not None or self._park()):
+                assert self._pool is not None
                 opened = self._serve(self._pool)
                 self._pool = None
         finally:

@@ -19,7 +19,7 @@ def load(kind: str, where: str) -> ModuleType:
     previous = sys.modules["__main__"]
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     try:
-        exec(code, module.__dict__)  # noqa: S102 - the user's own script
+        exec(code, module.__dict__)
     except BaseException:
         sys.modules["__main__"] = previous
         del sys.modules["__mp_main__"]
@@ -38,7 +38,7 @@ def _by_name(name: str) -> tuple[Any, dict[str, object]]:
         code = spec.loader.get_code(name)  # type: ignore[attr-defined]
     if spec is None or code is None:
         raise ImportError(f"the main module {name!r} cannot be loaded in a worker", name=name)
-    attributes = {
+    attributes: dict[str, object] = {
         "__file__": spec.origin,
         "__package__": spec.parent,
         "__loader__": spec.loader,
@@ -52,4 +52,5 @@ def _by_path(path: str) -> tuple[Any, dict[str, object]]:
 
     with open_code(path) as file:
         source = file.read()
-    return compile(source, path, "exec"), {"__file__": path, "__package__": None, "__loader__": None}
+    attributes: dict[str, object] = {"__file__": path, "__package__": None, "__loader__": None}
+    return compile(source, path, "exec"), attributes

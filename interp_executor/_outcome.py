@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 else:
     # One exception of the graph; others are named by their place in the list of nodes.
-    _Node = namedtuple(  # noqa: PYI024
-        "_Node", "how data type_name message cause context suppress members"
-    )
+    _Node = namedtuple("_Node", "how data type_name message cause context suppress members")
 
 # How an exception is rebuilt.
 _PICKLED = 0  # pickle of the exception: __init__ is called again
@@ -103,7 +101,7 @@ def _take_apart(
                 if how != _PICKLED or _is_faithful(error, data):
                     return how, data
                 break  # a pickle that rebuilds something else does so by value too
-            except Exception:  # noqa: S112 - the next attempt; the last one keeps the texts
+            except Exception:
                 continue
     return _LOST, b""
 

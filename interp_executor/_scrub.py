@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-_HOOKS = ("excepthook", "displayhook", "unraisablehook", "breakpointhook", "stdout", "stderr", "stdin")
+_HOOKS = (
+    "excepthook",
+    "displayhook",
+    "unraisablehook",
+    "breakpointhook",
+    "stdout",
+    "stderr",
+    "stdin",
+)
 
 
 class _Birth:

@@ -1,8 +1,8 @@
 """What crosses, and how: the parts that plain pickle and the C codec cannot do.
 
-Used on both sides, so it imports next to nothing by itself. The C codec tries its compact form, then
-pickle; only what neither can do arrives here, is tried by value with cloudpickle, and otherwise
-explained.
+Used on both sides, so it imports next to nothing by itself. The C codec tries its compact form,
+then pickle; only what neither can do arrives here, is tried by value with cloudpickle, and
+otherwise explained.
 """
 
 import sys

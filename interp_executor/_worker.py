@@ -111,9 +111,11 @@ def _in_a_frame(fn: "Callable[..., Any]") -> "Callable[..., Any]":
         return fn
     if getattr(fn, "__module__", None) != "builtins":
         return fn
-    call = type(_call)(_call.__code__, sys.modules["__main__"].__dict__, "_call")
+    function: Any = _serialize.FunctionType
+    call = function(_call.__code__, sys.modules["__main__"].__dict__)
     call.__kwdefaults__ = {"fn": fn}
-    return call
+    in_a_frame: Callable[..., Any] = call
+    return in_a_frame
 
 
 def _call(*args: object, fn: "Any", **kwargs: object) -> object:

@@ -70,7 +70,7 @@ def traces() -> list[str]:
         "path": "/left/behind" in sys.path,
         "hook": sys.excepthook is print,
         "finder": any(type(finder).__name__ == "Thing" for finder in sys.meta_path),
-        "filter": any(entry[2] is BytesWarning and entry[0] == "error" for entry in warnings.filters),
+        "filter": any(f[2] is BytesWarning and f[0] == "error" for f in warnings.filters),
         "module": "left_behind" in sys.modules,
     }
     return [name for name, there in found.items() if there]
