@@ -135,7 +135,7 @@ if __name__ == "__main__":
         text=True,
         timeout=TIMEOUT,
         check=True,
-        env={"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin"},
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
     )
     assert result.stdout.count("line ") == 100
     assert result.stdout.endswith("an error, without an end;the last, without an end")
