@@ -1,5 +1,6 @@
 """What tasks print is not lost, wherever it goes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
