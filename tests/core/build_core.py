@@ -63,13 +63,13 @@ class Build:
     def __init__(self, variant: str) -> None:
         self.name = f"ix_core_{variant}"
         park = {"futex": "park_linux.c", "posix": "park_posix.c"}
-        tests = ["memory.c", "stress.c", "stress_tasks.c", "stress_maps.c"]
+        tests = ["memory.c", *sorted(path.name for path in HERE.glob("stress*.c"))]
         self.declarations = ["core.cdef", "stress.cdef"]
         self.macros = dict(COUNTED)
         self.sources = [NATIVE / name for name in CORE]
         self.flags = list(FLAGS)
         if variant == "stepped":
-            tests = ["memory.c", "stepped.c", "scenes.c"]
+            tests = ["memory.c", "stepped.c", "scenes.c", "scene_actors.c"]
             self.declarations = ["core.cdef", "stepped.cdef"]
             self.macros |= STEPPED | {"_GNU_SOURCE": "1"}
             # Fortified, longjmp would take a change of stacks for an attack.

@@ -4,6 +4,10 @@
 
 #include "stepped.h"
 
+#include "job.h"
+#include "outbox.h"
+#include "queue.h"
+
 enum scene_body {
     ACT_RUN,    /* a worker with the task; param: it would publish itself, as a deputy */
     ACT_CANCEL, /* the owner */
@@ -22,5 +26,40 @@ enum scene_body {
 };
 
 enum scene_end { END_CLEAR_FIRST = 1, END_BREAK = 2, END_CLOSE = 4, END_CLEAR = 8 };
+
+/* ---- shared by scenes.c and scene_actors.c ---- */
+
+#define SCENE_ENTRIES 8
+
+/* What the actors share, and what has happened to it. */
+struct scene {
+    const struct scene_spec *spec;
+    long blocks;
+    const char *fault;
+    unsigned char results[STEPPED_ACTORS];
+    /* one task, and the outbox */
+    struct ix_task *task;
+    struct ix_outbox *outbox;
+    int runs, cancels, flagged, deliveries, left_to_owner;
+    /* the queue; what it holds: tasks, then jobs that take `turns` */
+    struct ix_queue queue;
+    struct ix_seat seats[STEPPED_ACTORS];
+    struct ix_task *tasks[SCENE_ENTRIES];
+    struct ix_job *jobs[SCENE_ENTRIES];
+    int turns[SCENE_ENTRIES], taken[SCENE_ENTRIES], cleared[SCENE_ENTRIES], refused[SCENE_ENTRIES];
+    int next_entry;
+    /* a map of as many items as there are publishers */
+    struct ix_job *map;
+    struct ix_claim claims[STEPPED_ACTORS];
+    int items;
+};
+extern struct scene scene;
+
+void scene_check(bool condition, const char *fault);
+/* Plays an actor's part; returns its result. */
+int scene_play(int actor, enum scene_body body, int param);
+struct ix_task *scene_make_task(void);
+/* Pushes so many of the entries that have not been pushed; returns how many were accepted. */
+int scene_push(int count);
 
 #endif

@@ -96,7 +96,7 @@ struct scene_spec {
     int count;
     struct actor_spec actors[STEPPED_ACTORS];
     unsigned char timeouts, interrupts; /* how many may happen in a run */
-    int max_waking;                     /* of the queue; 0: as it is made */
+    int cores;                          /* as the queue sees them; 0: two */
     int before;                         /* so many entries are queued from the start */
     int entries, jobs; /* what is pushed: so many tasks, then so many jobs of two turns */
     int items_each;    /* a map's items for each that publishes */

@@ -299,6 +299,32 @@ check_counts(struct episode *episode)
     CHECK(episode, queue->waking + queue->starting + queue->in_hand == 0, queue->in_hand);
 }
 
+static void
+check_record(struct episode *episode, struct record *record, uint32_t id)
+{
+    int fates = record->refused + record->ran + record->skipped + record->cleared + record->broken;
+    CHECK(episode, fates == 1, id);
+    CHECK(episode, record->cancelled <= 1, id);
+    if (record->ran)
+        CHECK(episode, record->cancelled == 0, id);
+    else if (!record->broken)
+        CHECK(episode, record->cancelled == 1, id);
+    CHECK(episode, !(record->flagged && record->owner), id);
+    CHECK(episode, record->delivered == (record->flagged && !record->cancelled), id);
+}
+
+/* The futures go: releases what the slots hold, and looks at every record. */
+static void
+check_records(struct episode *episode)
+{
+    for (int i = 0; i < STRESS_SLOTS; i++) {
+        ix_task_release(episode->slots[i].task);
+        episode->slots[i].task = NULL;
+    }
+    for (uint32_t id = 0; id < episode->next_id; id++)
+        check_record(episode, &episode->records[id], id);
+}
+
 /* All threads but the notifier have ended, and then that one too. */
 static void
 end_threads(struct episode *episode)
@@ -311,43 +337,6 @@ end_threads(struct episode *episode)
     ix_outbox_close(episode->outbox);
     while (episode->threads != 0)
         nap_and_watch(episode, "publishing");
-}
-
-/* ---- what happens at the very end ---- */
-
-static void *
-come_and_go(void *arg)
-{
-    struct ix_queue *queue = arg;
-    struct ix_seat seat;
-    struct ix_entry *entry;
-    ix_queue_arrive(queue, &seat);
-    while (ix_queue_take(queue, &seat, &entry) == IX_TAKE_EMPTY)
-        ix_queue_sleep(&seat);
-    ix_queue_leave(queue, &seat);
-    return NULL;
-}
-
-void
-stress_join(unsigned rounds)
-{
-    for (unsigned round = 0; round < rounds; round++) {
-        struct ix_queue *queue = malloc(sizeof *queue);
-        pthread_t threads[2];
-        ix_queue_init(queue, 2);
-        for (int i = 0; i < 2; i++) {
-            if (!ix_queue_wants_worker(queue, (size_t)i + 1)
-                || pthread_create(&threads[i], NULL, come_and_go, queue) != 0)
-                abort();
-        }
-        ix_queue_close(queue);
-        while (ix_queue_join(queue, -1) != IX_PARK_WOKEN)
-            ;
-        ix_queue_fini(queue);
-        free(queue);
-        for (int i = 0; i < 2; i++)
-            pthread_join(threads[i], NULL);
-    }
 }
 
 static void
@@ -380,7 +369,7 @@ stress_run(const struct stress_plan *plan, struct stress_tally *tally)
     end_threads(&episode);
     ix_queue_fini(&episode.queue);
     ix_outbox_release(episode.outbox);
-    stress_check_records(&episode);
+    check_records(&episode);
     fini(&episode);
     if (ix_test_blocks() != blocks)
         stress_fault(&episode, "every block of memory freed",

@@ -114,8 +114,6 @@ void *stress_notify(void *episode);
 void stress_run_task(struct episode *episode, struct ix_seat *seat, struct ix_task *task,
                      struct random *random);
 void stress_discard(struct episode *episode, struct ix_entry *entries, bool broken);
-/* The futures go: releases what the slots hold, and looks at every record. */
-void stress_check_records(struct episode *episode);
 
 /* stress_maps.c */
 void *stress_map(void *episode);

@@ -397,30 +397,3 @@ stress_discard(struct episode *episode, struct ix_entry *entries, bool broken)
         entries = next;
     }
 }
-
-/* ---- the reckoning ---- */
-
-static void
-check_record(struct episode *episode, struct record *record, uint32_t id)
-{
-    int fates = record->refused + record->ran + record->skipped + record->cleared + record->broken;
-    CHECK(episode, fates == 1, id);
-    CHECK(episode, record->cancelled <= 1, id);
-    if (record->ran)
-        CHECK(episode, record->cancelled == 0, id);
-    else if (!record->broken)
-        CHECK(episode, record->cancelled == 1, id);
-    CHECK(episode, !(record->flagged && record->owner), id);
-    CHECK(episode, record->delivered == (record->flagged && !record->cancelled), id);
-}
-
-void
-stress_check_records(struct episode *episode)
-{
-    for (int i = 0; i < STRESS_SLOTS; i++) {
-        ix_task_release(episode->slots[i].task);
-        episode->slots[i].task = NULL;
-    }
-    for (uint32_t id = 0; id < episode->next_id; id++)
-        check_record(episode, &episode->records[id], id);
-}

@@ -174,12 +174,12 @@ def test_two_pushes_reach_one_worker(stepped: Core) -> None:
     explore(stepped, "WORK", ("PUSH", 2), entries=2)
 
 
-@pytest.mark.parametrize("max_waking", [1, 2])
-def test_throttled_wake_ups_forget_no_entry(stepped: Core, max_waking: int) -> None:
+@pytest.mark.parametrize("cores", [1, 2])
+def test_throttled_wake_ups_forget_no_entry(stepped: Core, cores: int) -> None:
     bound = 4 if DEEP else 2
     for pushes in [[("PUSH", 3)], [("PUSH", 1), ("PUSH", 2)]]:
         actors: list[Actor] = ["WORK", "WORK", *pushes]
-        explore(stepped, *actors, preemptions=bound, entries=3, max_waking=max_waking)
+        explore(stepped, *actors, preemptions=bound, entries=3, cores=cores)
 
 
 CLOSE, BREAK, CLEAR, CLEAR_FIRST = 4, 2, 8, 1

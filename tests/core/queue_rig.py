@@ -1,0 +1,85 @@
+"""A queue, and what a test puts into it and takes out."""
+
+from .harness import Call, CData, Core, until
+
+
+class Rig:
+    """A queue, and what a test puts into it and takes out."""
+
+    def __init__(self, core: Core, max_workers: int = 4) -> None:
+        self.core = core
+        self.lib = core.lib
+        self.queue = core.new("struct ix_queue")
+        assert self.lib.ix_queue_init(self.queue, max_workers) == 0
+        self._owned: list[CData] = []
+
+    def task(self) -> CData:
+        """The queue's end of a task that is freed with the rig."""
+        task = self.core.task()
+        self._owned.append(task)
+        return self.core.entry(task)
+
+    def job(self) -> CData:
+        """The queue's end of a job that is freed with the rig."""
+        job = self.lib.ix_job_new(self.core.ffi.NULL, 1, 0)
+        self._owned.append(job)
+        return self.core.entry(job)
+
+    def push(self, entry: CData | None = None) -> CData:
+        """Push a task, and count out the worker that the queue may ask for."""
+        entry = entry or self.task()
+        if self.lib.ix_queue_push(self.queue, entry) == self.lib.IX_PUSH_NEEDS_WORKER:
+            self.lib.ix_queue_leave(self.queue, self.core.ffi.NULL)
+        return entry
+
+    def worker(self) -> CData:
+        """The seat of a worker that has arrived."""
+        seat = self.core.new("struct ix_seat")
+        assert self.lib.ix_queue_wants_worker(self.queue, 10_000)
+        self.lib.ix_queue_arrive(self.queue, seat)
+        return seat
+
+    def take(self, seat: CData) -> CData | str:
+        """What a worker gets: an entry, EMPTY (it is on the stack then) or LEAVE."""
+        entry = self.core.ffi.new("struct ix_entry **")
+        result = self.lib.ix_queue_take(self.queue, seat, entry)
+        if result == self.lib.IX_TAKE_ENTRY:
+            return entry[0]
+        return "EMPTY" if result == self.lib.IX_TAKE_EMPTY else "LEAVE"
+
+    def sleep(self, seat: CData) -> Call:
+        """A worker that sleeps on its seat."""
+        call = Call(self.lib.ix_queue_sleep, seat)
+        until(lambda: seat.word == self.lib.IX_SEAT_SLEEPING)
+        return call
+
+    def is_woken(self, seat: CData) -> bool:
+        """Whether somebody has notified the seat."""
+        return bool(seat.word == self.lib.IX_SEAT_NOTIFIED)
+
+    def wake(self, seat: CData) -> None:
+        """What a notified worker does before it takes."""
+        assert self.is_woken(seat)
+        self.lib.ix_queue_sleep(seat)
+
+    def counts(self, *names: str) -> tuple[int, ...]:
+        """Some of the queue's counts."""
+        counts = self.lib.ix_queue_count(self.queue)
+        return tuple(int(getattr(counts, name)) for name in names)
+
+    def close(self) -> None:
+        """Free all that was made."""
+        self.lib.ix_queue_clear(self.queue)
+        if self.queue.counts.workers == 0:  # else the test has failed, and the core would abort
+            self.lib.ix_queue_fini(self.queue)
+        for owned in self._owned:
+            if owned.entry.kind == self.lib.IX_ENTRY_JOB:
+                self.lib.ix_job_release(owned)
+            else:
+                self.lib.ix_task_release(owned)
+
+
+def leave(rig: Rig, *seats: CData) -> None:
+    """Let workers leave; NULL stands for one that never arrived."""
+    for seat in seats:
+        rig.lib.ix_queue_leave(rig.queue, seat)

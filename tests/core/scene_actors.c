@@ -1,0 +1,287 @@
+/* The parts themselves. */
+#include "scenes.h"
+
+#include <assert.h>
+
+/* ---- the actors of a task ---- */
+
+struct ix_task *
+scene_make_task(void)
+{
+    struct ix_buffer nothing = {0};
+    struct ix_task *task = ix_task_new(NULL, &nothing);
+    assert(task != NULL);
+    return task;
+}
+
+static int
+publish_all(void)
+{
+    int count = 0;
+    struct ix_task *task = ix_outbox_take(scene.outbox);
+    for (; task != NULL; task = (struct ix_task *)task->entry.next, count++)
+        scene.deliveries += task == scene.task;
+    return count;
+}
+
+/* The worker: as run_task. */
+static int
+run(int deputy)
+{
+    struct ix_task *task = scene.task;
+    if (!ix_task_start(task))
+        return 0;
+    scene.runs++;
+    task->length = 7; /* the outcome, which waiters must see */
+    uint32_t flags = ix_task_finish(task, IX_OUTCOME_VALUE);
+    scene_check((flags & IX_STATE_MASK) == 0, "finish returned more than flags");
+    if (flags & IX_OBSERVED) {
+        ix_outbox_push(scene.outbox, task);
+        if (!deputy || (flags & IX_LOUD))
+            ix_outbox_ring(scene.outbox);
+        else
+            publish_all();
+    }
+    return 1 | (int)flags;
+}
+
+static int
+cancel(void)
+{
+    bool cancelled = ix_task_cancel(scene.task);
+    scene.cancels += cancelled;
+    return cancelled;
+}
+
+static int
+flag(int flags)
+{
+    bool flagged = ix_task_flag(scene.task, (uint32_t)flags);
+    if (flags & (int)IX_OBSERVED) {
+        scene.flagged |= flagged;
+        scene.left_to_owner += !flagged;
+    }
+    return flagged;
+}
+
+static int
+wait_for_task(int timeout)
+{
+    enum ix_park result = ix_task_wait(scene.task, timeout < 0 ? -1 : (int64_t)timeout * 1000000);
+    uint32_t word = __atomic_load_n(&scene.task->state, IX_SC);
+    if (result == IX_PARK_WOKEN) {
+        scene_check(word & IX_TERMINAL, "a wait was over before the task");
+        scene_check(word & 1 || scene.task->length == 7, "a wait saw the end but not the outcome");
+    }
+    return (int)result + 1;
+}
+
+/* ---- the outbox ---- */
+
+static int
+notify(void)
+{
+    int count = 0;
+    while (ix_outbox_wait(scene.outbox))
+        count += publish_all();
+    return count;
+}
+
+static int
+drop_and_ring(int number)
+{
+    ix_outbox_push(scene.outbox, scene.tasks[number]);
+    ix_outbox_ring(scene.outbox);
+    return 1;
+}
+
+/* ---- the queue ---- */
+
+static struct ix_entry *
+entry_of(int number)
+{
+    int jobs_from = scene.spec->entries;
+    return number < jobs_from ? &scene.tasks[number]->entry
+                              : &scene.jobs[number - jobs_from]->entry;
+}
+
+static int
+number_of(struct ix_entry *entry)
+{
+    int number = 0;
+    while (entry_of(number) != entry)
+        number++;
+    return number;
+}
+
+int
+scene_push(int count)
+{
+    int accepted = 0;
+    while (count-- > 0) {
+        int number = scene.next_entry++; /* no step between: nobody else can get it */
+        enum ix_push pushed = ix_queue_push(&scene.queue, entry_of(number));
+        scene_check(pushed != IX_PUSH_NEEDS_WORKER,
+                    "more workers were asked for than there may be");
+        if (pushed == IX_PUSH_DONE)
+            accepted++;
+        else
+            scene.refused[number]++;
+    }
+    return accepted;
+}
+
+/* As run_job, the claim being the turn. */
+static void
+work_on(struct ix_entry *entry)
+{
+    int number = number_of(entry);
+    if (entry->kind == IX_ENTRY_TASK) {
+        scene.taken[number]++;
+        return;
+    }
+    bool more = --scene.turns[number] > 0;
+    if (more && ix_queue_requeue(&scene.queue, entry))
+        return;
+    if (more)
+        scene.cleared[number]++;
+    else
+        scene.taken[number]++;
+    ix_queue_put_down(&scene.queue);
+}
+
+/* Returns 1 plus how many it took. */
+static int
+work(int me, int max_runs)
+{
+    struct ix_seat *seat = &scene.seats[me];
+    struct ix_entry *entry;
+    enum ix_take took;
+    int count = 0;
+    while ((took = ix_queue_take(&scene.queue, seat, &entry)) != IX_TAKE_LEAVE) {
+        if (took == IX_TAKE_EMPTY) {
+            ix_queue_sleep(seat);
+            continue;
+        }
+        work_on(entry);
+        if (++count == max_runs)
+            break;
+    }
+    if (took == IX_TAKE_LEAVE)
+        ix_queue_leave(&scene.queue, seat);
+    else if (ix_queue_hand_over(&scene.queue, seat))
+        ix_queue_arrive(&scene.queue, seat), count += work(me, 0); /* the successor, in its place */
+    return count + (max_runs != 0 || took == IX_TAKE_LEAVE);
+}
+
+static int
+clear(void)
+{
+    int count = 0;
+    for (struct ix_entry *entry = ix_queue_clear(&scene.queue); entry != NULL;
+         entry = entry->next) {
+        scene.cleared[number_of(entry)]++;
+        count++;
+    }
+    return count;
+}
+
+static int
+end_queue(int how)
+{
+    if (how & END_CLEAR_FIRST)
+        clear();
+    if (how & END_BREAK)
+        ix_queue_break(&scene.queue);
+    if (how & END_CLOSE)
+        ix_queue_close(&scene.queue);
+    return how & END_CLEAR ? clear() : 0;
+}
+
+static int
+join(void)
+{
+    enum ix_park result = ix_queue_join(&scene.queue, -1);
+    if (result == IX_PARK_WOKEN)
+        scene_check(__atomic_load_n(&scene.queue.leased, IX_SC) == 0,
+                    "a join was over before the workers");
+    return (int)result + 1;
+}
+
+/* ---- a map ---- */
+
+/* A worker with its claim: the outcomes one by one, then all of them. */
+static int
+publish(int me)
+{
+    struct ix_buffer outcome = {0};
+    struct ix_claim *claim = &scene.claims[me];
+    ix_buffer_write(&outcome, "x", 1);
+    for (uint32_t i = 0; i < claim->count; i++)
+        scene_check(ix_job_add(scene.map, claim, &outcome), "no memory");
+    ix_job_settle(scene.map, claim, false);
+    ix_buffer_fini(&outcome);
+    return 1;
+}
+
+/* Returns 1 plus the number of items it got. */
+static int
+read_all(void)
+{
+    size_t position = 0, items = (size_t)scene.items;
+    while (position < items) {
+        uint32_t version;
+        enum ix_job_end end;
+        struct ix_range *range = ix_job_range(scene.map, position, &version, &end);
+        if (range != NULL) {
+            scene_check(range->length == range->count, "a range with more or less than its items");
+            position += range->count;
+            ix_job_drop_before(scene.map, position);
+        }
+        else if (end != IX_JOB_GOES_ON) {
+            break;
+        }
+        else {
+            ix_job_wait(scene.map, position, version, -1);
+        }
+    }
+    return 1 + (int)position;
+}
+
+int
+scene_play(int me, enum scene_body body, int param)
+{
+    switch (body) {
+    case ACT_RUN:
+        return run(param);
+    case ACT_CANCEL:
+        return cancel();
+    case ACT_FLAG:
+        return flag(param);
+    case ACT_WAIT:
+        return wait_for_task(param);
+    case ACT_NOTIFY:
+        return notify();
+    case ACT_DROP:
+        return drop_and_ring(param);
+    case ACT_CLOSE_OUTBOX:
+        ix_outbox_close(scene.outbox);
+        return 0;
+    case ACT_WORK:
+        return work(me, param);
+    case ACT_PUSH:
+        return scene_push(param);
+    case ACT_END_QUEUE:
+        return end_queue(param);
+    case ACT_JOIN:
+        return join();
+    case ACT_PUBLISH:
+        return publish(me);
+    case ACT_READ:
+        return read_all();
+    case ACT_END_MAP:
+        ix_job_end(scene.map, IX_JOB_BROKEN);
+        return 0;
+    }
+    return 0;
+}
