@@ -209,7 +209,7 @@ run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
         if (verdict == ALL_WELL)
             ix_job_measure(job, claim->count, ix_now_ns() - start);
     }
-    if (verdict != ALL_WELL)
+    if (verdict == STOPPED)
         ix_job_end(job, IX_JOB_CANCELLED); /* the reader stops at the failure */
     ix_seat_settle(&worker->seat, IX_FATE_JOB);
     ix_job_settle(job, claim, verdict == LOST);
