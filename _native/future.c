@@ -11,124 +11,7 @@
  */
 #include "future.h"
 
-/* ---- the outcome ---- */
-
-PyObject *
-ix_decode_exception(struct ix_module *state, struct ix_reader *reader)
-{
-    const char *data;
-    size_t length;
-    if (!ix_decode_raised(reader, &data, &length)) {
-        PyErr_SetString(PyExc_SystemError, "interp_executor: no exception where one was expected");
-        return NULL;
-    }
-    PyObject *bytes = PyBytes_FromStringAndSize(data, (Py_ssize_t)length);
-    PyObject *error = bytes == NULL ? NULL : PyObject_CallOneArg(state->decode_exception, bytes);
-    Py_XDECREF(bytes);
-    return error;
-}
-
-static void
-decode_outcome(struct ix_module *state, struct ix_future *future, PyObject **value,
-               PyObject **error)
-{
-    struct ix_task *task = future->task;
-    struct ix_reader reader = {task->data, task->data + task->length};
-    switch ((enum ix_outcome)task->outcome) {
-    case IX_OUTCOME_VALUE:
-        *value = ix_decode_value(&state->codec, &reader);
-        break;
-    case IX_OUTCOME_RAISED:
-        *error = ix_decode_exception(state, &reader);
-        break;
-    case IX_OUTCOME_BROKEN:
-        *error = PyObject_CallOneArg(state->broken_error, (PyObject *)future->pool);
-        break;
-    default:
-        *error = PyObject_CallFunction(state->failed_error, "s#", task->data,
-                                       (Py_ssize_t)task->length);
-    }
-}
-
-/* Fills value or error from the DONE task. Returns 0, or -1 with an exception that is not the
- * outcome (a signal's, say): a later call tries again. */
-static int
-decode(PyObject *self)
-{
-    struct ix_module *state = ix_future_state(self);
-    struct ix_future *future = ix_future_of(self);
-    PyObject *value = NULL, *error = NULL;
-
-    if (future->value != NULL || future->error != NULL)
-        return 0;
-    future->decoders++;
-    decode_outcome(state, future, &value, &error);
-    if (value == NULL && error == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
-        PyObject *reason = PyErr_GetRaisedException();
-        error = PyObject_CallOneArg(state->undecodable_error, reason);
-        Py_DECREF(reason);
-    }
-    future->decoders--;
-    if (value == NULL && error == NULL)
-        return -1;
-    if (future->value == NULL && future->error == NULL) { /* unless another thread was first */
-        if (error != NULL || PyObject_IS_GC(value))
-            ix_future_track(self);
-        future->value = Py_XNewRef(value);
-        future->error = Py_XNewRef(error);
-    }
-    if (future->decoders == 0)
-        ix_task_drop_data(future->task);
-    Py_XDECREF(value);
-    Py_XDECREF(error);
-    return 0;
-}
-
-/* Context: the owner's GIL, released while waiting. Returns 0 once the task is terminal, or -1. */
-static int
-wait_for_task(struct ix_future *future, PyObject *timeout)
-{
-    struct ix_task *task = future->task;
-    struct ix_queue *queue = &future->pool->queue;
-    struct ix_spin *spin = ix_queue_has_idle_core(queue, 0) ? &future->pool->spin : NULL;
-    enum ix_park result = IX_PARK_TIMEOUT;
-    int64_t ns;
-
-    if (ix_timeout_ns(timeout, &ns) < 0)
-        return -1;
-    int64_t deadline = ns < 0 ? 0 : ix_now_ns() + ns;
-    for (unsigned round = 0; !ix_task_is_terminal(task); round++) {
-        int64_t left = ns < 0 ? -1 : deadline - ix_now_ns();
-        if (ns >= 0 && left <= 0) {
-            PyErr_SetNone(PyExc_TimeoutError);
-            return -1;
-        }
-        Py_BEGIN_ALLOW_THREADS
-        if (spin == NULL || !ix_spin_wait(spin, &task->state, IX_TERMINAL, 0))
-            result = ix_task_wait(task, ix_slice_ns(left, round));
-        Py_END_ALLOW_THREADS
-        spin = NULL;
-        if (result != IX_PARK_WOKEN && PyErr_CheckSignals() < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* Waits and decodes; an observed future is published on the way, so that done() agrees. */
-static int
-settle(PyObject *self, PyObject *timeout)
-{
-    struct ix_future *future = ix_future_of(self);
-    if (wait_for_task(future, timeout) < 0)
-        return -1;
-    if (future->stage == IX_STAGE_OBSERVED && ix_future_publish(self) < 0)
-        return -1;
-    if (ix_task_state(future->task) == IX_CANCELLED) {
-        PyErr_SetNone(ix_future_state(self)->cancelled_error);
-        return -1;
-    }
-    return decode(self);
-}
+/* ---- results ---- */
 
 static int
 parse_timeout(const char *name, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
@@ -157,12 +40,13 @@ static PyObject *
 future_result(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     PyObject *timeout;
-    if (parse_timeout("result", args, nargs, kwnames, &timeout) < 0 || settle(self, timeout) < 0)
+    if (parse_timeout("result", args, nargs, kwnames, &timeout) < 0
+        || ix_future_settle(self, timeout) < 0)
         return NULL;
     struct ix_future *future = ix_future_of(self);
-    if (future->error == NULL)
-        return Py_NewRef(future->value);
-    PyErr_SetRaisedException(Py_NewRef(future->error));
+    if (!future->raised)
+        return Py_NewRef(future->outcome);
+    PyErr_SetRaisedException(Py_NewRef(future->outcome));
     return NULL;
 }
 
@@ -173,10 +57,11 @@ static PyObject *
 future_exception(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     PyObject *timeout;
-    if (parse_timeout("exception", args, nargs, kwnames, &timeout) < 0 || settle(self, timeout) < 0)
+    if (parse_timeout("exception", args, nargs, kwnames, &timeout) < 0
+        || ix_future_settle(self, timeout) < 0)
         return NULL;
     struct ix_future *future = ix_future_of(self);
-    return Py_NewRef(future->error == NULL ? Py_None : future->error);
+    return Py_NewRef(future->raised ? future->outcome : Py_None);
 }
 
 /* ---- state ---- */
@@ -255,58 +140,18 @@ future_repr(PyObject *self)
                                                                               : "running");
     if (ix_task_state(future->task) == IX_CANCELLED)
         return PyUnicode_FromFormat("<Future at %p state=cancelled>", self);
-    if (decode(self) < 0)
+    if (ix_future_decode(self) < 0)
         return NULL;
-    bool raised = future->error != NULL;
-    PyObject *outcome = raised ? future->error : future->value;
-    PyObject *name = PyType_GetName(Py_TYPE(outcome));
+    PyObject *name = PyType_GetName(Py_TYPE(future->outcome));
     if (name == NULL)
         return NULL;
     PyObject *repr = PyUnicode_FromFormat("<Future at %p state=finished %s %U>", self,
-                                          raised ? "raised" : "returned", name);
+                                          future->raised ? "raised" : "returned", name);
     Py_DECREF(name);
     return repr;
 }
 
-/* ---- callbacks ---- */
-
-/* asyncio's own callback only hands the result to its loop: it never blocks. */
-static bool
-is_quiet(PyObject *callback)
-{
-    if (!PyFunction_Check(callback))
-        return false;
-    PyObject *module = PyFunction_GetModule(callback); /* borrowed */
-    return module != NULL && PyUnicode_Check(module)
-           && PyUnicode_CompareWithASCIIString(module, "asyncio.futures") == 0;
-}
-
-PyDoc_STRVAR(future_add_done_callback_doc, "add_done_callback($self, fn, /)\n--\n\n"
-"Call fn(future) when the future is done or cancelled; at once if it is already.\n\n"
-"Callbacks run in the order in which they were added, in a thread of this interpreter.\n"
-"Exceptions they raise are logged by the logger concurrent.futures.");
-
-static PyObject *
-future_add_done_callback(PyObject *self, PyObject *callback)
-{
-    struct ix_future *future = ix_future_of(self);
-    bool quiet = is_quiet(callback);
-    ix_future_observe(self);
-    if (future->stage == IX_STAGE_PUBLISHED) {
-        if (ix_future_run_callback(self, callback) < 0)
-            return NULL;
-        Py_RETURN_NONE;
-    }
-    if (future->callbacks == NULL && (future->callbacks = PyList_New(0)) == NULL)
-        return NULL;
-    if (!quiet) {
-        future->loud = true;
-        ix_task_flag(future->task, IX_LOUD);
-    }
-    if (PyList_Append(future->callbacks, callback) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
+/* ---- what only a worker may do ---- */
 
 static PyObject *
 invalid_state(PyObject *self)
@@ -343,69 +188,28 @@ future_get_state(PyObject *self, void *Py_UNUSED(closure))
     return PyUnicode_InternFromString(state_name(ix_future_of(self)));
 }
 
+/* The outcome if it is there to be seen and of that kind; otherwise None, as in the base class. */
 static PyObject *
-future_get_condition(PyObject *self, void *Py_UNUSED(closure))
-{
-    struct ix_future *future = ix_future_of(self);
-    if (future->condition == NULL) {
-        ix_future_track(self);
-        PyObject *condition = PyObject_CallNoArgs(ix_future_state(self)->new_condition);
-        if (condition == NULL)
-            return NULL;
-        if (future->condition == NULL) /* the call may have let another thread in */
-            future->condition = Py_NewRef(condition);
-        Py_DECREF(condition);
-        ix_future_observe(self);
-    }
-    return Py_NewRef(future->condition);
-}
-
-static PyObject *
-get_list(PyObject *self, PyObject **field)
-{
-    ix_future_observe(self);
-    if (*field == NULL)
-        *field = PyList_New(0);
-    return Py_XNewRef(*field);
-}
-
-static PyObject *
-future_get_waiters(PyObject *self, void *Py_UNUSED(closure))
-{
-    return get_list(self, &ix_future_of(self)->waiters);
-}
-
-static PyObject *
-future_get_callbacks(PyObject *self, void *Py_UNUSED(closure))
-{
-    return get_list(self, &ix_future_of(self)->callbacks);
-}
-
-/* The decoded outcome if there is one to be seen. */
-static int
-decode_if_finished(PyObject *self)
+get_outcome(PyObject *self, bool raised)
 {
     struct ix_future *future = ix_future_of(self);
     bool finished = ix_future_is_settled(future) && ix_task_state(future->task) == IX_DONE;
-    return finished ? decode(self) : 0;
+    if (finished && ix_future_decode(self) < 0)
+        return NULL;
+    bool matches = finished && future->raised == raised;
+    return Py_NewRef(matches ? future->outcome : Py_None);
 }
 
 static PyObject *
 future_get_result(PyObject *self, void *Py_UNUSED(closure))
 {
-    if (decode_if_finished(self) < 0)
-        return NULL;
-    PyObject *value = ix_future_of(self)->value;
-    return Py_NewRef(value == NULL ? Py_None : value);
+    return get_outcome(self, false);
 }
 
 static PyObject *
 future_get_exception(PyObject *self, void *Py_UNUSED(closure))
 {
-    if (decode_if_finished(self) < 0)
-        return NULL;
-    PyObject *error = ix_future_of(self)->error;
-    return Py_NewRef(error == NULL ? Py_None : error);
+    return get_outcome(self, true);
 }
 
 /* Attributes that users set: the future may be in a cycle from now on. */
@@ -438,23 +242,16 @@ future_traverse(PyObject *self, visitproc visit, void *arg)
     struct ix_future *future = ix_future_of(self);
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(future->pool);
-    Py_VISIT(future->value);
-    Py_VISIT(future->error);
-    Py_VISIT(future->condition);
-    Py_VISIT(future->waiters);
-    Py_VISIT(future->callbacks);
-    return PyObject_VisitManagedDict(self, visit, arg);
+    Py_VISIT(future->outcome);
+    int result = ix_future_traverse_observers(self, visit, arg);
+    return result != 0 ? result : PyObject_VisitManagedDict(self, visit, arg);
 }
 
 static int
 future_clear(PyObject *self)
 {
-    struct ix_future *future = ix_future_of(self);
-    Py_CLEAR(future->value);
-    Py_CLEAR(future->error);
-    Py_CLEAR(future->condition);
-    Py_CLEAR(future->waiters);
-    Py_CLEAR(future->callbacks);
+    Py_CLEAR(ix_future_of(self)->outcome);
+    ix_future_clear_observers(self);
     PyObject_ClearManagedDict(self);
     return 0;
 }
@@ -500,12 +297,15 @@ ix_future_failed(struct ix_module *state, struct ix_pool_object *pool, PyObject 
     ix_task_start(task);
     ix_task_finish(task, IX_OUTCOME_RAISED);
     PyObject *self = ix_future_new(state, pool, task);
-    if (self != NULL) {
-        ix_future_track(self);
-        ix_future_of(self)->error = Py_NewRef(error);
-    }
+    if (self != NULL)
+        ix_future_keep(self, error, true);
     return self;
 }
+
+PyDoc_STRVAR(future_add_done_callback_doc, "add_done_callback($self, fn, /)\n--\n\n"
+"Call fn(future) when the future is done or cancelled; at once if it is already.\n\n"
+"Callbacks run in the order in which they were added, in a thread of this interpreter.\n"
+"Exceptions they raise are logged by the logger concurrent.futures.");
 
 static PyMethodDef future_methods[] = {
     {"result", (PyCFunction)(void (*)(void))future_result, METH_FASTCALL | METH_KEYWORDS,
@@ -517,7 +317,7 @@ static PyMethodDef future_methods[] = {
     {"running", future_running, METH_NOARGS, "running($self, /)\n--\n\nWhether a worker runs it."},
     {"cancelled", future_cancelled, METH_NOARGS, "cancelled($self, /)\n--\n\nWhether cancelled."},
     {"cancel", future_cancel, METH_NOARGS, future_cancel_doc},
-    {"add_done_callback", future_add_done_callback, METH_O, future_add_done_callback_doc},
+    {"add_done_callback", ix_future_add_done_callback, METH_O, future_add_done_callback_doc},
     {"set_result", future_set, METH_O, "Raise InvalidStateError: a worker sets it."},
     {"set_exception", future_set, METH_O, "Raise InvalidStateError: a worker sets it."},
     {"set_running_or_notify_cancel", future_set_running_or_notify_cancel, METH_NOARGS,
@@ -528,9 +328,9 @@ static PyMethodDef future_methods[] = {
 static PyGetSetDef future_getset[] = {
     {"__dict__", future_get_dict, future_set_dict, NULL, NULL},
     {"_state", future_get_state, NULL, NULL, NULL},
-    {"_condition", future_get_condition, NULL, NULL, NULL},
-    {"_waiters", future_get_waiters, NULL, NULL, NULL},
-    {"_done_callbacks", future_get_callbacks, NULL, NULL, NULL},
+    {"_condition", ix_future_get_condition, NULL, NULL, NULL},
+    {"_waiters", ix_future_get_waiters, NULL, NULL, NULL},
+    {"_done_callbacks", ix_future_get_callbacks, NULL, NULL, NULL},
     {"_result", future_get_result, NULL, NULL, NULL},
     {"_exception", future_get_exception, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

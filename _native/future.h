@@ -1,4 +1,5 @@
-/* What future.c, the contract, and publish.c, the observed side of it, share.
+/* What the files of a future share: future.c, the contract; settle.c, where its outcome comes from;
+ * publish.c, its observed side.
  *
  * Context of everything here: the owner's GIL, which also protects the fields.
  */
@@ -9,14 +10,21 @@
 
 enum ix_stage { IX_STAGE_UNOBSERVED, IX_STAGE_OBSERVED, IX_STAGE_PUBLISHED };
 
+/* What the base class keeps for those who observe a future. Each is NULL until it is touched. */
+struct ix_observers {
+    PyObject *condition, *waiters, *callbacks;
+};
+
+/* Kept small: a program may have a million of them queued. */
 struct ix_future {
-    struct ix_task *task;                      /* one reference */
-    struct ix_pool_object *pool;               /* one reference */
-    PyObject *value, *error;                   /* the decoded outcome: at most one is set */
-    PyObject *condition, *waiters, *callbacks; /* NULL until touched */
-    unsigned decoders;                         /* threads that are reading the task's data */
+    struct ix_task *task;           /* one reference */
+    struct ix_pool_object *pool;    /* one reference */
+    PyObject *outcome;              /* the value or the exception, once decoded */
+    struct ix_observers *observers; /* NULL until one is touched */
+    uint32_t decoders;              /* threads that are reading the task's data */
     uint8_t stage;
-    bool loud; /* has a callback of the user's */
+    bool raised; /* the outcome is an exception */
+    bool loud;   /* has a callback of the user's */
 };
 
 static inline struct ix_future *
@@ -49,14 +57,41 @@ ix_future_track(PyObject *self)
         PyObject_GC_Track(self);
 }
 
+/* Takes in a decoded outcome, of which there must be none yet. */
+static inline void
+ix_future_keep(PyObject *self, PyObject *outcome, bool raised)
+{
+    struct ix_future *future = ix_future_of(self);
+    if (raised || PyObject_IS_GC(outcome))
+        ix_future_track(self);
+    future->outcome = Py_NewRef(outcome);
+    future->raised = raised;
+}
+
+/* settle.c */
+/* Decodes the outcome of a DONE task. Returns 0, or -1 with an exception that is not the outcome (a
+ * signal's, say): a later call tries again. */
+int ix_future_decode(PyObject *self);
+/* Waits, at most `timeout` seconds or None, and decodes; an observed future is published on the way,
+ * so that done() agrees. The GIL is let go meanwhile. Returns 0, or -1: CancelledError, TimeoutError or a
+ * signal's exception. */
+int ix_future_settle(PyObject *self, PyObject *timeout);
+
+/* publish.c */
 /* Any touch of the contract beyond the task. Afterwards the stage is OBSERVED, and the outbox will bring
  * the future back, or PUBLISHED. */
 void ix_future_observe(PyObject *self);
 /* Makes a terminal task visible as such, to its waiters too. Returns 0, or -1 with an exception set. */
 int ix_future_publish(PyObject *self);
-/* Calls one callback, or all of them. An Exception is logged, as the base class does; another ends in
- * -1, with the exception set. */
-int ix_future_run_callback(PyObject *self, PyObject *callback);
+/* Calls all callbacks. An Exception of one is logged, as the base class does; another kind ends in -1,
+ * with the exception set. */
 int ix_future_run_callbacks(PyObject *self);
+/* The method add_done_callback(), and the getters of what the base class keeps: they observe. */
+PyObject *ix_future_add_done_callback(PyObject *self, PyObject *callback);
+PyObject *ix_future_get_condition(PyObject *self, void *closure);
+PyObject *ix_future_get_waiters(PyObject *self, void *closure);
+PyObject *ix_future_get_callbacks(PyObject *self, void *closure);
+int ix_future_traverse_observers(PyObject *self, visitproc visit, void *arg);
+void ix_future_clear_observers(PyObject *self);
 
 #endif

@@ -20,6 +20,46 @@ ix_future_observe(PyObject *self)
     }
 }
 
+/* The observers, to hold something. Returns NULL with MemoryError set. */
+static struct ix_observers *
+observers_of(PyObject *self)
+{
+    struct ix_future *future = ix_future_of(self);
+    if (future->observers == NULL) {
+        future->observers = PyMem_Calloc(1, sizeof *future->observers);
+        if (future->observers == NULL)
+            PyErr_NoMemory();
+    }
+    return future->observers;
+}
+
+int
+ix_future_traverse_observers(PyObject *self, visitproc visit, void *arg)
+{
+    struct ix_observers *observers = ix_future_of(self)->observers;
+    if (observers != NULL) {
+        Py_VISIT(observers->condition);
+        Py_VISIT(observers->waiters);
+        Py_VISIT(observers->callbacks);
+    }
+    return 0;
+}
+
+void
+ix_future_clear_observers(PyObject *self)
+{
+    struct ix_observers *observers = ix_future_of(self)->observers;
+    ix_future_of(self)->observers = NULL;
+    if (observers != NULL) {
+        Py_XDECREF(observers->condition);
+        Py_XDECREF(observers->waiters);
+        Py_XDECREF(observers->callbacks);
+        PyMem_Free(observers);
+    }
+}
+
+/* ---- the change of state ---- */
+
 static int
 call_method(PyObject *object, const char *name)
 {
@@ -38,48 +78,51 @@ waiter_method(struct ix_task *task)
 
 /* Context: as the whole file, and the condition is held. */
 static int
-tell_waiters_locked(PyObject *self, struct ix_future *future)
+tell_waiters_locked(PyObject *self, struct ix_observers *observers)
 {
-    const char *method = waiter_method(future->task);
-    Py_ssize_t n = future->waiters == NULL ? 0 : PyList_GET_SIZE(future->waiters);
+    const char *method = waiter_method(ix_future_of(self)->task);
+    Py_ssize_t n = observers->waiters == NULL ? 0 : PyList_GET_SIZE(observers->waiters);
     for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *waiter = PyList_GetItemRef(future->waiters, i);
+        PyObject *waiter = PyList_GetItemRef(observers->waiters, i);
         PyObject *result = waiter == NULL ? NULL : PyObject_CallMethod(waiter, method, "O", self);
         Py_XDECREF(waiter);
         if (result == NULL)
             return -1;
         Py_DECREF(result);
     }
-    return call_method(future->condition, "notify_all");
+    return call_method(observers->condition, "notify_all");
 }
 
 int
 ix_future_publish(PyObject *self)
 {
     struct ix_future *future = ix_future_of(self);
+    struct ix_observers *observers = future->observers;
     int result = 0;
-    if (future->condition == NULL) {
+    if (observers == NULL || observers->condition == NULL) {
         future->stage = IX_STAGE_PUBLISHED;
         return 0;
     }
     if (future->stage == IX_STAGE_PUBLISHED)
         return 0;
-    if (call_method(future->condition, "acquire") < 0)
+    if (call_method(observers->condition, "acquire") < 0)
         return -1;
     if (future->stage != IX_STAGE_PUBLISHED) { /* another thread may have been first */
         future->stage = IX_STAGE_PUBLISHED;
-        result = tell_waiters_locked(self, future);
+        result = tell_waiters_locked(self, observers);
     }
     PyObject *error = result < 0 ? PyErr_GetRaisedException() : NULL;
-    if (call_method(future->condition, "release") < 0)
+    if (call_method(observers->condition, "release") < 0)
         result = -1;
     if (error != NULL)
         PyErr_SetRaisedException(error);
     return result;
 }
 
-int
-ix_future_run_callback(PyObject *self, PyObject *callback)
+/* ---- callbacks ---- */
+
+static int
+run_callback(PyObject *self, PyObject *callback)
 {
     PyObject *result = PyObject_CallOneArg(callback, self);
     if (result == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
@@ -95,18 +138,102 @@ ix_future_run_callback(PyObject *self, PyObject *callback)
 int
 ix_future_run_callbacks(PyObject *self)
 {
-    PyObject *callbacks = ix_future_of(self)->callbacks;
+    struct ix_observers *observers = ix_future_of(self)->observers;
+    PyObject *callbacks = observers == NULL ? NULL : observers->callbacks;
     int result = 0;
-    ix_future_of(self)->callbacks = NULL;
+    if (observers != NULL)
+        observers->callbacks = NULL;
     for (Py_ssize_t i = 0; callbacks != NULL && result == 0 && i < PyList_GET_SIZE(callbacks);
          i++) {
         PyObject *callback = PyList_GetItemRef(callbacks, i);
-        result = callback == NULL ? -1 : ix_future_run_callback(self, callback);
+        result = callback == NULL ? -1 : run_callback(self, callback);
         Py_XDECREF(callback);
     }
     Py_XDECREF(callbacks);
     return result;
 }
+
+/* asyncio's own callback only hands the result to its loop: it never blocks. */
+static bool
+is_quiet(PyObject *callback)
+{
+    if (!PyFunction_Check(callback))
+        return false;
+    PyObject *module = PyFunction_GetModule(callback); /* borrowed */
+    return module != NULL && PyUnicode_Check(module)
+           && PyUnicode_CompareWithASCIIString(module, "asyncio.futures") == 0;
+}
+
+PyObject *
+ix_future_add_done_callback(PyObject *self, PyObject *callback)
+{
+    struct ix_future *future = ix_future_of(self);
+    bool quiet = is_quiet(callback);
+    ix_future_observe(self);
+    if (future->stage == IX_STAGE_PUBLISHED) {
+        if (run_callback(self, callback) < 0)
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    struct ix_observers *observers = observers_of(self);
+    if (observers == NULL)
+        return NULL;
+    if (observers->callbacks == NULL && (observers->callbacks = PyList_New(0)) == NULL)
+        return NULL;
+    if (!quiet) {
+        future->loud = true;
+        ix_task_flag(future->task, IX_LOUD);
+    }
+    if (PyList_Append(observers->callbacks, callback) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ---- the base class's attributes ---- */
+
+PyObject *
+ix_future_get_condition(PyObject *self, void *Py_UNUSED(closure))
+{
+    struct ix_observers *observers = observers_of(self);
+    if (observers == NULL)
+        return NULL;
+    if (observers->condition == NULL) {
+        ix_future_track(self);
+        PyObject *condition = PyObject_CallNoArgs(ix_future_state(self)->new_condition);
+        if (condition == NULL)
+            return NULL;
+        if (observers->condition == NULL) /* the call may have let another thread in */
+            observers->condition = Py_NewRef(condition);
+        Py_DECREF(condition);
+        ix_future_observe(self);
+    }
+    return Py_NewRef(observers->condition);
+}
+
+static PyObject *
+get_list(PyObject *self, PyObject **field)
+{
+    ix_future_observe(self);
+    if (*field == NULL)
+        *field = PyList_New(0);
+    return Py_XNewRef(*field);
+}
+
+PyObject *
+ix_future_get_waiters(PyObject *self, void *Py_UNUSED(closure))
+{
+    struct ix_observers *observers = observers_of(self);
+    return observers == NULL ? NULL : get_list(self, &observers->waiters);
+}
+
+PyObject *
+ix_future_get_callbacks(PyObject *self, void *Py_UNUSED(closure))
+{
+    struct ix_observers *observers = observers_of(self);
+    return observers == NULL ? NULL : get_list(self, &observers->callbacks);
+}
+
+/* ---- delivery ---- */
 
 /* Steals the task's reference and gives back the pin. */
 static void

@@ -1,0 +1,111 @@
+/* From a task to a future's outcome: waiting for the task, and decoding what it brought. */
+#include "future.h"
+
+PyObject *
+ix_decode_exception(struct ix_module *state, struct ix_reader *reader)
+{
+    const char *data;
+    size_t length;
+    if (!ix_decode_raised(reader, &data, &length)) {
+        PyErr_SetString(PyExc_SystemError, "interp_executor: no exception where one was expected");
+        return NULL;
+    }
+    PyObject *bytes = PyBytes_FromStringAndSize(data, (Py_ssize_t)length);
+    PyObject *error = bytes == NULL ? NULL : PyObject_CallOneArg(state->decode_exception, bytes);
+    Py_XDECREF(bytes);
+    return error;
+}
+
+/* Returns a new reference to the value or, with *raised set, to the exception; NULL with an exception
+ * set if neither can be had. */
+static PyObject *
+decode_task(struct ix_module *state, struct ix_future *future, bool *raised)
+{
+    struct ix_task *task = future->task;
+    struct ix_reader reader = {task->data, task->data + task->length};
+    *raised = task->outcome != IX_OUTCOME_VALUE;
+    switch ((enum ix_outcome)task->outcome) {
+    case IX_OUTCOME_VALUE:
+        return ix_decode_value(&state->codec, &reader);
+    case IX_OUTCOME_RAISED:
+        return ix_decode_exception(state, &reader);
+    case IX_OUTCOME_BROKEN:
+        return PyObject_CallOneArg(state->broken_error, (PyObject *)future->pool);
+    default:
+        return PyObject_CallFunction(state->failed_error, "s#", task->data,
+                                     (Py_ssize_t)task->length);
+    }
+}
+
+int
+ix_future_decode(PyObject *self)
+{
+    struct ix_module *state = ix_future_state(self);
+    struct ix_future *future = ix_future_of(self);
+    bool raised;
+
+    if (future->outcome != NULL)
+        return 0;
+    future->decoders++;
+    PyObject *outcome = decode_task(state, future, &raised);
+    if (outcome == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyObject *reason = PyErr_GetRaisedException();
+        outcome = PyObject_CallOneArg(state->undecodable_error, reason);
+        raised = true;
+        Py_DECREF(reason);
+    }
+    future->decoders--;
+    if (outcome == NULL)
+        return -1;
+    if (future->outcome == NULL) /* unless another thread was first */
+        ix_future_keep(self, outcome, raised);
+    if (future->decoders == 0)
+        ix_task_drop_data(future->task);
+    Py_DECREF(outcome);
+    return 0;
+}
+
+/* Context: the owner's GIL, released while waiting. Returns 0 once the task is terminal, or -1. */
+static int
+wait_for_task(struct ix_future *future, PyObject *timeout)
+{
+    struct ix_task *task = future->task;
+    struct ix_queue *queue = &future->pool->queue;
+    struct ix_spin *spin = ix_queue_has_idle_core(queue, 0) ? &future->pool->spin : NULL;
+    enum ix_park result = IX_PARK_TIMEOUT;
+    int64_t ns;
+
+    if (ix_timeout_ns(timeout, &ns) < 0)
+        return -1;
+    int64_t deadline = ns < 0 ? 0 : ix_now_ns() + ns;
+    for (unsigned round = 0; !ix_task_is_terminal(task); round++) {
+        int64_t left = ns < 0 ? -1 : deadline - ix_now_ns();
+        if (ns >= 0 && left <= 0) {
+            PyErr_SetNone(PyExc_TimeoutError);
+            return -1;
+        }
+        Py_BEGIN_ALLOW_THREADS
+        if (spin == NULL || !ix_spin_wait(spin, &task->state, IX_TERMINAL, 0))
+            result = ix_task_wait(task, ix_slice_ns(left, round));
+        Py_END_ALLOW_THREADS
+        spin = NULL;
+        if (result != IX_PARK_WOKEN && PyErr_CheckSignals() < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+ix_future_settle(PyObject *self, PyObject *timeout)
+{
+    struct ix_future *future = ix_future_of(self);
+    if (wait_for_task(future, timeout) < 0)
+        return -1;
+    if (future->stage == IX_STAGE_OBSERVED && ix_future_publish(self) < 0)
+        return -1;
+    if (ix_task_state(future->task) == IX_CANCELLED) {
+        PyErr_SetNone(ix_future_state(self)->cancelled_error);
+        return -1;
+    }
+    return ix_future_decode(self);
+}
