@@ -4,10 +4,11 @@ Each interpreter that uses executors is an owner and has one hive. A worker is a
 that holds one interpreter; it serves one pool at a time:
 
     start -> open the interpreter -> serve a pool -> clean? -> park -> serve another -> ... -> close
-                                                      no  -> close
+                                                      no  -> scrub -> close
 
 A pool counts its workers in before their threads exist, so that shutdown waits for those too, and
-out when nothing of its tasks is left: after the interpreter has ended or was found clean.
+out when nothing of its tasks is left: when the interpreter was found clean or scrubbed or, if what
+it holds cannot be scrubbed, has ended. A scrubbed interpreter ends behind the executor's back.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _LOGGER = logging.getLogger("concurrent.futures")
 # 3.13 corrupts memory when these are first imported in several interpreters at once; imported in
 # the main interpreter first, they are safe.
 _IMPORT_BEFORE_WORKERS = ("datetime",) if sys.version_info < (3, 14) else ()
+
+
+# Empty interpreters that end behind their executor, at most: each holds some megabytes.
+_MOST_ENDING_BEHIND = 64
 
 
 class Pool(_native.Pool):
@@ -182,17 +187,20 @@ class WorkerThread(threading.Thread):
         arrived = self._set_up(pool)
         worn = arrived and self._worker.serve(pool, pool.max_tasks_per_child or 0)
         kept = arrived and not worn and self._is_fit(pool)
-        if not kept:
-            self.ending = True
+        emptied = kept or (arrived and not worn and self._is_emptied(pool))
+        self.ending = not kept
+        if not emptied:
             self._worker.close()
         with pool.lock:
-            if kept:
+            if emptied:
                 pool.threads.discard(self)
-                self.name = "interp_executor-idle"
+                self.name = "interp_executor-idle" if kept else "interp_executor-ending"
         if not arrived:
             pool.leave()
         elif self._worker.leave(pool, worn):
             self._start_successor(pool)
+        if emptied and not kept:
+            self._hive.end_behind(self._worker, pool)
         return kept
 
     def _set_up(self, pool: Pool) -> bool:
@@ -216,14 +224,29 @@ class WorkerThread(threading.Thread):
         """Whether the interpreter may serve another executor."""
         if pool.failure is not None or self._hive.closed:
             return False
+        if pool.reuse:
+            return self._is_scrubbed(pool)
+        return pool.initializer is None and self._ask(pool, _worker.is_clean)
+
+    def _is_scrubbed(self, pool: Pool) -> bool:
+        self._worker.forget()
+        return self._ask(pool, _worker.scrub)
+
+    def _ask(self, pool: Pool, question: Callable[[], bool]) -> bool:
         try:
-            if pool.reuse:
-                self._worker.forget()
-                return self._worker.call(pool, _worker.scrub)
-            return pool.initializer is None and self._worker.call(pool, _worker.is_clean)
+            return self._worker.call(pool, question)
         except BaseException as error:  # what tasks left behind got in the way
             _LOGGER.warning("a worker cannot be used again: %r", error)
             return False
+
+    def _is_emptied(self, pool: Pool) -> bool:
+        """Drop what the tasks left behind; whether nothing of it is left but memory.
+
+        Then nobody needs to wait for the end of the interpreter, which takes some milliseconds.
+        """
+        if pool.failure is not None or self._hive.closed or not self._hive.may_end_behind():
+            return False
+        return self._is_scrubbed(pool)
 
     def _start_successor(self, pool: Pool) -> None:
         """Start the worker that takes the place of this worn one; it has been counted in."""
@@ -241,6 +264,7 @@ class Hive:
         self.outbox = _native.Outbox()
         self.closed = False
         self._lock = threading.Lock()
+        self._ending = threading.Lock()  # one at a time: there is no hurry
         self._parked: list[WorkerThread] = []
         self._threads: set[WorkerThread] = set()
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
@@ -327,14 +351,27 @@ class Hive:
         """Set how long workers stay parked from now on."""
         self._idle_timeout = -1 if seconds is None else min(seconds, threading.TIMEOUT_MAX)
 
+    def may_end_behind(self) -> bool:
+        """Whether one more interpreter may end when its executor is gone already."""
+        with self._lock:
+            return sum(thread.ending for thread in self._threads) < _MOST_ENDING_BEHIND
+
+    def end_behind(self, worker: _native.Worker, pool: Pool) -> None:
+        """End an interpreter that is empty: after those who wait for the pool, and one by one."""
+        pool.join(1.0)
+        with self._ending:
+            worker.close()
+
     def close_idle_workers(self) -> None:
-        """End the parked workers and wait for them."""
+        """End the parked workers and wait for them, and for those that are ending."""
         with self._lock:
             parked, self._parked = self._parked, []
+            ending = [worker for worker in self._threads if worker.ending]
         for worker in parked:
             worker.assign(None)
-        for worker in parked:
-            worker.join()
+        for worker in parked + ending:
+            if worker is not threading.current_thread():
+                worker.join()
 
     def close(self) -> None:
         """At the interpreter's exit: finish what was submitted, then end every worker."""

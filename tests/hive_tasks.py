@@ -22,6 +22,26 @@ def count_calls() -> int:
     return calls
 
 
+def add_one(number: int) -> int:
+    """Add one."""
+    return number + 1
+
+
+class Telling:
+    """An object in a cycle that tells of its end."""
+
+    def __init__(self, fd: int, byte: bytes) -> None:
+        self.me, self.fd, self.byte = self, fd, byte
+
+    def __del__(self) -> None:
+        os.write(self.fd, self.byte)
+
+
+def keep_cycle(fd: int, byte: bytes) -> None:
+    """Keep a cycle of garbage to be in a global."""
+    globals()["telling"] = Telling(fd, byte)
+
+
 def write_byte(fd: int, byte: bytes) -> None:
     """Tell the test through a pipe."""
     os.write(fd, byte)

@@ -105,6 +105,22 @@ def test_finalizers_work_in_every_lease(pipe: tuple[int, int]) -> None:
         assert os.read(read, 10) == b"x"
 
 
+def test_shutdown_has_destroyed_what_tasks_kept(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    os.set_blocking(read, False)
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(hive_tasks.keep_cycle, write, b"x").result()
+    assert os.read(read, 10) == b"x"  # although the interpreter may be ending still
+
+
+def test_closing_the_idle_workers_waits_for_those_that_are_ending() -> None:
+    for _ in range(3):
+        with InterpreterPoolExecutor(4) as executor:
+            list(executor.map(hive_tasks.add_one, range(100), chunksize=1))
+        close_idle_workers()
+        assert [t for t in threading.enumerate() if t.name.startswith("interp_executor-e")] == []
+
+
 def test_a_worker_with_a_thread_left_running_is_not_reused(pipe: tuple[int, int]) -> None:
     read, write = pipe
     executor = InterpreterPoolExecutor(1, reuse=True)
