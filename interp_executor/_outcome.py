@@ -40,10 +40,10 @@ _LOST = 3  # nothing crosses but the texts
 
 def encode(error: BaseException) -> bytes:
     """Take an exception apart. Never raises but for lack of memory."""
-    nodes: list[_Node | None] = []
-    _add(error, nodes, {})
-    plain = [tuple(node) for node in nodes if node is not None]
-    return _pickle.dumps((plain, _format(error)), 5)
+    errors = _reachable(error)
+    places = {id(each): place for place, each in enumerate(errors)}
+    nodes = [tuple(_node(each, places)) for each in errors]
+    return _pickle.dumps((nodes, _format(error)), 5)
 
 
 def _format(error: BaseException) -> str:
@@ -59,36 +59,40 @@ def _format(error: BaseException) -> str:
         return f"{_type_name(error)} (its traceback cannot be formatted: {failure!r})\n"
 
 
-def _add(error: BaseException, nodes: list[_Node | None], places: dict[int, int]) -> int:
-    """Add an exception and those it refers to; return its place."""
-    if id(error) in places:
-        return places[id(error)]
-    place = places[id(error)] = len(nodes)
-    nodes.append(None)
+def _reachable(error: BaseException) -> list[BaseException]:
+    """Return the exception and all it refers to, once each. Chains may be longer than the stack."""
+    errors = [error]
+    seen = {id(error)}
+    for each in errors:
+        for other in (*_members(each), each.__cause__, each.__context__):
+            if other is not None and id(other) not in seen:
+                seen.add(id(other))
+                errors.append(other)
+    return errors
 
-    def add(other: BaseException | None) -> int | None:
-        return None if other is None else _add(other, nodes, places)
 
-    members: list[int] = []
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    return error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+
+
+def _node(error: BaseException, places: dict[int, int]) -> _Node:
     if isinstance(error, BaseExceptionGroup):
-        members = [_add(member, nodes, places) for member in error.exceptions]
         how, data = _take_apart(error, ((_GROUP, (type(error), error.message, _state(error))),))
     else:
         how, data = _take_apart(
             error,
             ((_PICKLED, error), (_RAW, (type(error), error.args, _state(error)))),
         )
-    nodes[place] = _Node(
+    return _Node(
         how,
         data,
         _type_name(error),
         _message(error),
-        add(error.__cause__),
-        add(error.__context__),
+        places.get(id(error.__cause__)),
+        places.get(id(error.__context__)),
         error.__suppress_context__,
-        members,
+        [places[id(member)] for member in _members(error)],
     )
-    return place
 
 
 def _take_apart(

@@ -247,6 +247,17 @@ def fail_recursively(depth: int = 0) -> NoReturn:
     raise AssertionError("unreachable")
 
 
+def fail_after_failures(count: int) -> NoReturn:
+    """Raise what has a long history, as a loop of retries does."""
+    history: BaseException | None = None
+    for number in range(count):
+        failure = ValueError(number)
+        failure.__context__ = history
+        history = failure
+    assert history is not None
+    raise history
+
+
 def fail_for_memory() -> bytes:
     return bytes(1 << 62)
 
@@ -298,6 +309,10 @@ def exit_while_loading() -> NoReturn:
 
 def make_loads_nowhere_else() -> LoadsNowhereElse:
     return LoadsNowhereElse()
+
+
+def make_loads_nowhere_else_at(item: int, where: int) -> LoadsNowhereElse | int:
+    return LoadsNowhereElse() if item == where else item
 
 
 class PipeEvent:

@@ -135,6 +135,15 @@ def test_an_exception_raised_from_none_hides_what_it_hid(
     assert "hidden" not in _shown(error)
 
 
+def test_a_chain_longer_than_the_stack_arrives(executor: InterpreterPoolExecutor) -> None:
+    error: BaseException | None = _failure(executor, tasks.fail_after_failures, 3000)
+    numbers = []
+    while error is not None:
+        numbers.append(error.args[0])
+        error = error.__context__
+    assert numbers == list(range(2999, -1, -1))
+
+
 def test_a_group_arrives_with_all_its_members(executor: InterpreterPoolExecutor) -> None:
     error: Any = _failure(executor, tasks.fail_with_group)
     assert type(error) is ExceptionGroup
