@@ -11,7 +11,12 @@ import functools
 import sys
 from contextvars import Context, ContextVar, copy_context
 
-from interp_executor._serialize import dumps_call, encode_callable, resolve
+from interp_executor._serialize import (
+    dumps_call,
+    encode_callable,
+    names_lost_main,
+    resolve,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +41,10 @@ def encode_in_context(fn: object) -> bytes | None:
 
 def _dumps(args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
     try:
-        return _pickle.dumps((args, kwargs), 5)
+        data = _pickle.dumps((args, kwargs), 5)
     except Exception:  # explained there, if it cannot cross by value either
         return dumps_call(args, kwargs)
+    return dumps_call(args, kwargs) if names_lost_main(data) else data
 
 
 def _travellers(context: Context) -> list[tuple[str, str, bytes]]:
@@ -48,9 +54,11 @@ def _travellers(context: Context) -> list[tuple[str, str, bytes]]:
         if place is None:
             continue
         try:
-            travellers.append((*place, _pickle.dumps(value, 5)))
+            data = _pickle.dumps(value, 5)
         except Exception:
             continue
+        if not names_lost_main(data):
+            travellers.append((*place, data))
     return travellers
 
 

@@ -111,9 +111,14 @@ def _encode_object(fn: object) -> tuple[int, bytes]:
         data: bytes = _pickle.dumps(fn, 5)
     except Exception:  # cloudpickle meets the same failure, and it is explained
         return BY_VALUE, _by_value(fn, "the callable")
-    if b"__main__" in data and find_main() is None:
+    if names_lost_main(data):
         return BY_VALUE, _by_value(fn, "the callable")
     return PICKLED, data
+
+
+def names_lost_main(data: bytes) -> bool:
+    """Whether a pickle refers to a main module that no worker can load."""
+    return b"__main__" in data and find_main() is None
 
 
 def _by_value(value: object, place: str) -> bytes:

@@ -259,6 +259,31 @@ def test_functions_of_a_command_line_go_by_value() -> None:
     assert run("-c", PLAIN).stdout.splitlines() == FRESH
 
 
+def test_objects_of_a_command_line_go_by_value_through_to_thread() -> None:
+    source = """
+import asyncio, contextvars, decimal
+from interp_executor import InterpreterPoolExecutor
+
+class Box:
+    def __init__(self, value):
+        self.value = value
+
+decimal.variable = contextvars.ContextVar("variable")  # a task can find it, but not its value
+
+def open_box(box):
+    return box.value
+
+async def main(executor):
+    asyncio.get_running_loop().set_default_executor(executor)
+    decimal.variable.set(Box(1))
+    print(await asyncio.to_thread(open_box, Box(17)))
+
+with InterpreterPoolExecutor(max_workers=1) as executor:
+    asyncio.run(main(executor))
+"""
+    assert run("-c", source).stdout == "17\n"
+
+
 def test_functions_of_a_program_from_standard_input_go_by_value() -> None:
     assert run("-", stdin=PLAIN).stdout.splitlines() == FRESH
 
