@@ -285,12 +285,27 @@ decode_next(struct map *self, struct ix_module *state)
         return NULL;
     self->left--;
     self->position++;
-    if (*self->reader.at != '!')
-        return ix_decode_value(&state->codec, &self->reader);
-    PyObject *error = ix_decode_exception(state, &self->reader);
+    PyObject *value = NULL, *error = NULL;
+    if (*self->reader.at != TAG_RAISED)
+        value = ix_decode_value(&state->codec, &self->reader);
+    else
+        error = ix_decode_exception(state, &self->reader);
+    if (value == NULL && error == NULL)
+        error = ix_undecodable(state);
     if (error != NULL)
         PyErr_SetRaisedException(error);
-    return NULL;
+    return value;
+}
+
+/* As with a generator: what feeds the iterator, a signal handler or another thread may come here while it
+ * waits or is fed. Returns 0, or -1 with an exception set. */
+static int
+refuse_while_running(struct map *self)
+{
+    if (!self->running)
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "map iterator already executing");
+    return -1;
 }
 
 /* With a buffersize, one more input is taken for each result. */
@@ -301,10 +316,8 @@ map_next(struct map *self)
     PyObject *value = NULL;
     if (self->over)
         return NULL;
-    if (self->running) {
-        PyErr_SetString(PyExc_ValueError, "map iterator already executing");
+    if (refuse_while_running(self) < 0)
         return NULL;
-    }
     self->running = self->started = true;
     value = decode_next(self, state);
     if (value != NULL && self->buffersize != 0 && self->iterators != NULL) {
@@ -324,6 +337,8 @@ PyDoc_STRVAR(map_close_doc, "close($self, /)\n--\n\nGive up what has not been st
 static PyObject *
 map_close(struct map *self, PyObject *Py_UNUSED(ignored))
 {
+    if (refuse_while_running(self) < 0)
+        return NULL;
     finish(self);
     Py_RETURN_NONE;
 }

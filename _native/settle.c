@@ -16,6 +16,17 @@ ix_decode_exception(struct ix_module *state, struct ix_reader *reader)
     return error;
 }
 
+PyObject *
+ix_undecodable(struct ix_module *state)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return NULL;
+    PyObject *reason = PyErr_GetRaisedException();
+    PyObject *error = PyObject_CallOneArg(state->undecodable_error, reason);
+    Py_DECREF(reason);
+    return error;
+}
+
 /* Returns a new reference to the value or, with *raised set, to the exception; NULL with an exception
  * set if neither can be had. */
 static PyObject *
@@ -48,11 +59,9 @@ ix_future_decode(PyObject *self)
         return 0;
     future->decoders++;
     PyObject *outcome = decode_task(state, future, &raised);
-    if (outcome == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
-        PyObject *reason = PyErr_GetRaisedException();
-        outcome = PyObject_CallOneArg(state->undecodable_error, reason);
+    if (outcome == NULL) {
+        outcome = ix_undecodable(state);
         raised = true;
-        Py_DECREF(reason);
     }
     future->decoders--;
     if (outcome == NULL)

@@ -81,6 +81,9 @@ extern PyType_Spec ix_executor_spec;
 /* future.c */
 /* Rebuilds an exception from what `reader` stands at. New reference, or NULL with another set. */
 PyObject *ix_decode_exception(struct ix_module *state, struct ix_reader *reader);
+/* Turns the Exception that is set, of a decoding that failed, into what the reader is told: a new
+ * reference. NULL with an exception set if it is none of these but a signal's, say. */
+PyObject *ix_undecodable(struct ix_module *state);
 PyTypeObject *ix_future_type_new(PyObject *module, PyObject *base);
 /* Returns: a new reference. Steals the task's reference, even when it fails. */
 PyObject *ix_future_new(struct ix_module *state, struct ix_pool_object *pool, struct ix_task *task);

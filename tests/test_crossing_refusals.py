@@ -152,6 +152,16 @@ def test_an_argument_that_arrives_broken_is_refused_with_its_reason(
     _names(error, "arrives broken")
 
 
+def test_a_result_of_map_that_arrives_broken_is_refused_likewise(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    results = executor.map(tasks.make_loads_nowhere_else_at, range(3), [1] * 3)
+    assert next(results) == 0
+    with pytest.raises(TransferError, match="arrives broken") as caught:
+        next(results)
+    assert type(caught.value.__cause__) is RuntimeError
+
+
 def test_a_result_that_arrives_broken_is_refused_with_its_reason(
     executor: InterpreterPoolExecutor,
 ) -> None:

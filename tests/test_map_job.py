@@ -111,6 +111,21 @@ def test_a_map_may_not_be_read_while_it_is_being_read(executor: InterpreterPoolE
     assert len(refusals) == 1
 
 
+def test_a_map_may_not_be_closed_while_it_is_being_fed(executor: InterpreterPoolExecutor) -> None:
+    refusals = []
+
+    def inputs() -> Iterator[int]:
+        yield 1
+        with pytest.raises(ValueError, match="already executing") as caught:
+            results.close()  # type: ignore[attr-defined]
+        refusals.append(caught)
+        yield 2
+
+    results = executor.map(max, inputs(), [0, 0], buffersize=1)
+    assert list(results) == [1, 2]
+    assert len(refusals) == 1
+
+
 def test_many_items_of_all_sizes_come_back_in_order() -> None:
     sizes = [0, 1, 10, 1000, 100_000]
     items = [b"x" * sizes[i % 5] + str(i).encode() for i in range(2000)]
