@@ -152,9 +152,9 @@ executor_map(struct executor *self, PyTypeObject *cls, PyObject *const *args, Py
     if (check_pool(self) < 0)
         return NULL;
     struct ix_map_options options;
-    size_t chunksize = PyLong_AsSize_t(args[2]);
-    options.chunksize = chunksize < UINT32_MAX ? (uint32_t)chunksize : UINT32_MAX;
-    options.buffersize = PyLong_AsSize_t(args[3]);
+    Py_ssize_t chunksize = PyNumber_AsSsize_t(args[2], NULL); /* both clipped */
+    options.chunksize = chunksize < INT32_MAX ? (uint32_t)chunksize : INT32_MAX;
+    options.buffersize = (size_t)PyNumber_AsSsize_t(args[3], NULL);
     if (PyErr_Occurred() || ix_timeout_ns(args[4], &options.timeout_ns) < 0)
         return NULL;
     return ix_map_new(ix_state_of(cls), self->pool, args[0], args[1], &options);

@@ -80,8 +80,8 @@ ix_inside_clear(struct ix_inside *inside)
 /* ---- loading ---- */
 
 /* Asks the owner's pool for bytes: calls its method `name`, with a callable if one is given. Returns them
- * in memory that the caller frees, or NULL; a failure is reported on the owner's side. No exception may
- * be set. Context: own GIL, which is let go meanwhile. */
+ * in memory that the caller frees, or NULL, without an exception, when that fails: the failure that made the worker
+ * ask says more. No exception may be set before. Context: own GIL, which is let go meanwhile. */
 static char *
 ask_owner(struct ix_worker *worker, const char *name, struct ix_callable *callable, size_t *length)
 {
@@ -101,7 +101,7 @@ ask_owner(struct ix_worker *worker, const char *name, struct ix_callable *callab
             memcpy(copy, PyBytes_AS_STRING(bytes), *length);
     }
     if (bytes == NULL)
-        PyErr_Clear(); /* what led here is the task's outcome, and says more */
+        PyErr_Clear(); /* see above */
     Py_XDECREF(bytes);
     ix_worker_to_own(worker);
     return copy;

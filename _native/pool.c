@@ -1,6 +1,8 @@
 /* Pool and Outbox: the Python faces of a queue and of an outbox. */
 #include "state.h"
 
+#include <math.h>
+
 int
 ix_timeout_ns(PyObject *timeout, int64_t *ns)
 {
@@ -10,6 +12,10 @@ ix_timeout_ns(PyObject *timeout, int64_t *ns)
     double seconds = PyFloat_AsDouble(timeout);
     if (seconds == -1.0 && PyErr_Occurred())
         return -1;
+    if (isnan(seconds)) {
+        PyErr_SetString(PyExc_ValueError, "the timeout is not a number (NaN)");
+        return -1;
+    }
     if (seconds < 0)
         seconds = 0;
     if (seconds < 9e9) /* longer than 285 years is for ever */
@@ -104,16 +110,18 @@ PyType_Spec ix_outbox_spec = {
 static PyObject *
 pool_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
-    unsigned int max_workers;
-    PyObject *outbox;
+    PyObject *outbox, *max_workers;
     struct ix_module *state = PyModule_GetState(PyType_GetModuleByDef(type, &ix_module_def));
 
-    if (!PyArg_ParseTuple(args, "IO!:Pool", &max_workers, state->outbox_type, &outbox))
+    if (!PyArg_ParseTuple(args, "OO!:Pool", &max_workers, state->outbox_type, &outbox))
+        return NULL;
+    Py_ssize_t limit = PyNumber_AsSsize_t(max_workers, NULL); /* clipped: there is a limit anyway */
+    if (limit == -1 && PyErr_Occurred())
         return NULL;
     struct ix_pool_object *self = (struct ix_pool_object *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    if (ix_queue_init(&self->queue, max_workers) != 0) {
+    if (ix_queue_init(&self->queue, limit < INT_MAX ? (unsigned)limit : INT_MAX) != 0) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }

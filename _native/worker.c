@@ -102,8 +102,10 @@ worker_open(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
         PyErr_SetString(PyExc_TypeError, "open() takes a tuple and bytes");
         return NULL;
     }
-    if (ix_encode_value(&state->codec, &path, args[0]) < 0)
+    if (ix_encode_value(&state->codec, &path, args[0]) < 0) {
+        ix_buffer_fini(&path);
         return NULL;
+    }
     ix_buffer_init(&world, PyBytes_AS_STRING(args[1]), (size_t)PyBytes_GET_SIZE(args[1]));
     world.length = world.capacity;
     self->owner_ts = PyEval_SaveThread();
@@ -156,16 +158,16 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
         PyErr_SetString(PyExc_TypeError, "serve() takes a Pool and an int");
         return NULL;
     }
-    unsigned long long max_runs = PyLong_AsUnsignedLongLong(args[1]);
-    if (PyErr_Occurred())
+    Py_ssize_t max_runs = PyNumber_AsSsize_t(args[1], NULL); /* clipped: so many never run */
+    if (max_runs == -1 && PyErr_Occurred())
         return NULL;
     self->pool = (struct ix_pool_object *)args[0];
     self->runs = 0;
     ix_queue_arrive(&self->pool->queue, &self->seat);
     ix_worker_to_own(self);
-    serve(self, max_runs);
+    serve(self, (uint64_t)max_runs);
     ix_worker_to_owner(self);
-    return PyBool_FromLong(max_runs != 0 && self->runs >= max_runs);
+    return PyBool_FromLong(max_runs != 0 && self->runs >= (uint64_t)max_runs);
 }
 
 PyDoc_STRVAR(worker_leave_doc, "leave($self, pool, worn, /)\n--\n\n"

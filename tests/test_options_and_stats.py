@@ -45,6 +45,14 @@ def test_a_views_buffersize_bounds_what_is_read_ahead() -> None:
         assert len(taken) == 4
 
 
+def test_a_number_too_large_to_be_reached_is_no_limit() -> None:
+    with InterpreterPoolExecutor(1 << 70, max_tasks_per_child=1 << 70) as executor:
+        assert executor._max_workers == executor.stats().max_workers == 1 << 70
+        assert executor.submit(abs, -1).result() == 1
+        huge = executor.with_options(chunksize=1 << 70, buffersize=1 << 70)
+        assert list(huge.map(abs, range(-3, 0))) == [3, 2, 1]
+
+
 def test_unknown_and_unfit_options_are_refused() -> None:
     with InterpreterPoolExecutor(1) as executor:
         with pytest.raises(TypeError, match="no_such_option"):

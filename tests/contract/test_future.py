@@ -75,6 +75,14 @@ def test_result_and_exception_time_out_while_the_task_runs(rig: Rig, timeout: fl
     assert held.result(timeout=PATIENCE) == 0
 
 
+def test_a_timeout_that_is_not_a_number_is_refused(rig: Rig) -> None:
+    gate, [held] = rig.occupy(rig.executor())
+    with pytest.raises(ValueError, match="(?i)not a number"):
+        held.result(timeout=float("nan"))
+    gate.open()
+    assert held.result(timeout=PATIENCE) == 0
+
+
 def test_result_times_out_while_the_task_is_queued(rig: Rig) -> None:
     executor = rig.executor()
     gate, _ = rig.occupy(executor)
