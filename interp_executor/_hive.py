@@ -131,7 +131,7 @@ class WorkerThread(threading.Thread):
         self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
         self._pool = pool
-        self._path = tuple(sys.path)
+        self._path = _world.path()
         self._sent_world = _world.encode()
         self._worker = _native.Worker()
         self._mail = threading.Lock()  # released once per assignment

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 def encode() -> bytes:
     """Describe the calling interpreter's world for its workers."""
     world = {
-        "path": tuple(entry for entry in sys.path if isinstance(entry, str)),
+        "path": path(),
         "argv": [str(argument) for argument in getattr(sys, "argv", [])],
         "main": find_main(),
         "filters": encode_filters(),
     }
     return marshal.dumps(world)
+
+
+def path() -> tuple[str, ...]:
+    """Return sys.path as plain strings; what is no string, the import system ignores."""
+    return tuple(str.__str__(entry) for entry in sys.path if isinstance(entry, str))
 
 
 def encode_filters() -> "list[tuple[Any, ...]]":

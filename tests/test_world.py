@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,21 @@ def test_a_task_runs_in_another_interpreter_of_this_process(
 ) -> None:
     assert executor.submit(tasks.interpreter_id).result() != tasks.interpreter_id()
     assert executor.submit(os.getpid).result() == os.getpid()
+
+
+def test_what_the_path_holds_beside_plain_strings_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Text(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "not what the import system reads"
+
+    monkeypatch.setattr(sys, "path", [*sys.path, Text("/of/a/subclass"), Path("/of/pathlib")])
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        path = executor.submit(tasks.path).result()
+    assert path == [*sys.path[:-2], "/of/a/subclass"]
 
 
 def test_each_worker_has_an_interpreter_of_its_own(pipe: tuple[int, int]) -> None:
