@@ -51,7 +51,7 @@ class Pool(_native.Pool):
         self.max_tasks_per_child: int | None = None
         self.reuse = False
         self.hive: Hive = hive()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.threads: set[WorkerThread] = set()
         self.failure: BaseException | None = None  # why the pool is broken
         self.shut_down = False
@@ -64,9 +64,8 @@ class Pool(_native.Pool):
         """
         try:
             self.hive.lease(self)
-        except BaseException as error:
-            self.leave()
-            if not isinstance(error, RuntimeError) or self.counts()[6] == 0:
+        except RuntimeError as error:
+            if self.counts()[6] == 0:
                 raise
             _LOGGER.warning("cannot start another worker: %s", error)
 
@@ -136,9 +135,12 @@ class WorkerThread(threading.Thread):
         self._worker = _native.Worker()
         self._mail = threading.Lock()  # released once per assignment
         self._mail.acquire()
+        self._begun = threading.Lock()  # taken once: by the thread, or by who calls it off
 
     def run(self) -> None:
         """Open the interpreter, serve pools, close it. Only faults of our own escape."""
+        if not self._begun.acquire(blocking=False):
+            return
         try:
             opened = self._open()
             while opened and (self._pool is not None or self._park()):
@@ -148,6 +150,13 @@ class WorkerThread(threading.Thread):
         finally:
             self.ready.set()
             self._hive.forget(self)
+
+    def call_off(self) -> bool:
+        """Keep a thread from beginning whose start failed; False if it has begun all the same.
+
+        A signal may interrupt start() while it waits for a thread that is on its way.
+        """
+        return self._begun.acquire(blocking=False)
 
     def assign(self, pool: Pool | None) -> None:
         """Give a parked worker its next pool, or None to end it."""
@@ -263,7 +272,8 @@ class Hive:
     def __init__(self) -> None:
         self.outbox = _native.Outbox()
         self.closed = False
-        self._lock = threading.Lock()
+        # Reentrant, as Pool.lock: a handler of signals or a __del__ may submit from within.
+        self._lock = threading.RLock()
         self._ending = threading.Lock()  # one at a time: there is no hurry
         self._parked: list[WorkerThread] = []
         self._threads: set[WorkerThread] = set()
@@ -273,26 +283,40 @@ class Hive:
         self._spares = itertools.count()
 
     def lease(self, pool: Pool) -> None:
-        """Give the pool a worker: a parked one, or a new thread. It has been counted in."""
+        """Give the pool a worker: a parked one, or a new thread.
+
+        It has been counted in; where none comes, this counts it out again and raises.
+        """
+        try:
+            worker = self._parked_worker_for(pool)
+            thread = WorkerThread(self, pool, pool.next_name()) if worker is None else None
+        except BaseException:
+            pool.leave()
+            raise
+        if worker is not None:
+            worker.assign(pool)
+        elif thread is not None:
+            self._start(thread, pool)
+
+    def _parked_worker_for(self, pool: Pool) -> WorkerThread | None:
         _refuse_while_loading_main()
         with self._lock:
             if self.closed and pool not in self._pools:
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             self._start_notifier_locked()
             self._pools.add(pool)
-            worker = self._parked.pop() if self._parked else None
-        if worker is not None:
-            worker.assign(pool)
-        else:
-            self._start(WorkerThread(self, pool, pool.next_name()))
+            return self._parked.pop() if self._parked else None
 
-    def _start(self, thread: WorkerThread) -> None:
+    def _start(self, thread: WorkerThread, pool: Pool | None) -> None:
         with self._lock:
             self._threads.add(thread)
         try:
             thread.start()
         except BaseException:
-            self.forget(thread)
+            if thread.call_off():
+                self.forget(thread)
+                if pool is not None:
+                    pool.leave()
             raise
 
     def _start_notifier_locked(self) -> None:
@@ -305,8 +329,13 @@ class Hive:
             name="interp_executor-notifier",
             daemon=_native.is_main_interpreter(),
         )
-        notifier.start()
-        self._notifier = notifier
+        self._notifier = notifier  # before the start: a signal's handler may come here meanwhile
+        try:
+            notifier.start()
+        except BaseException:
+            if notifier.ident is None:
+                self._notifier = None
+            raise
 
     def prewarm(self, n: int, wait: bool) -> None:
         """Make n spare interpreters."""
@@ -318,7 +347,7 @@ class Hive:
         names = (f"interp_executor-spare_{next(self._spares)}" for _ in range(n))
         threads = [WorkerThread(self, None, name) for name in names]
         for thread in threads:
-            self._start(thread)
+            self._start(thread, None)
         if wait:
             for thread in threads:
                 thread.ready.wait()

@@ -7,6 +7,7 @@ be undone: exit callbacks run, user modules are dropped, hooks, handlers and fil
 
 import _thread
 import atexit
+import builtins
 import sys
 
 from interp_executor import _worker
@@ -38,6 +39,13 @@ class _Birth:
         self.meta_path: tuple[Any, ...] = tuple(sys.meta_path)
         self.path_hooks: tuple[Any, ...] = tuple(sys.path_hooks)
         self.callbacks = atexit._ncallbacks()
+        self.limits = _limits()
+        # Namespaces that every module can reach, as exec() does.
+        self.names = tuple((vars(m), dict(vars(m))) for m in (self.main, builtins))
+
+
+def _limits() -> tuple[float, ...]:
+    return sys.getrecursionlimit(), sys.getswitchinterval(), sys.get_int_max_str_digits()
 
 
 _birth: _Birth | None = None
@@ -73,6 +81,7 @@ def is_clean() -> bool:
         and _same(birth.hooks, (getattr(sys, name) for name in _HOOKS))
         and _same(birth.meta_path, sys.meta_path)
         and _same(birth.path_hooks, sys.path_hooks)
+        and birth.limits == _limits()
         and sys.gettrace() is None
         and sys.getprofile() is None
         and atexit._ncallbacks() == birth.callbacks
@@ -166,6 +175,10 @@ def _restore_hooks(birth: _Birth) -> None:
     sys.path_importer_cache.clear()
     sys.settrace(None)
     sys.setprofile(None)
+    recursion, interval, digits = birth.limits
+    sys.setrecursionlimit(int(recursion))
+    sys.setswitchinterval(interval)
+    sys.set_int_max_str_digits(int(digits))
 
 
 def _restore_logging() -> None:
@@ -183,6 +196,10 @@ def _restore_logging() -> None:
 def _drop_user_modules(birth: _Birth) -> None:
     """Forget what was imported, but for the standard library: it costs, and holds no user state."""
     sys.modules["__main__"] = birth.main
+    for namespace, names in birth.names:
+        for name in namespace.keys() - names.keys():
+            del namespace[name]
+        namespace.update(names)
     for name in list(sys.modules):
         top = name.partition(".")[0]
         if name in birth.modules or top in sys.stdlib_module_names or top == "interp_executor":

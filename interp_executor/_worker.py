@@ -28,7 +28,7 @@ written = bytearray(1)
 # True while the main script is being loaded: an executor that submits then would recurse.
 loading_main = False
 
-# Whether code came by value, or user code ran outside tasks: see _scrub.is_clean().
+# Whether code came by value, if only as text or in an object: see _scrub.is_clean().
 came_by_value = False
 
 
@@ -85,6 +85,7 @@ def apply_world() -> None:
 
 def load_callable(form: int, data: bytes) -> "Callable[..., Any]":
     """Turn the bytes that _serialize.encode_callable() made into a callable again."""
+    global came_by_value
     if form == _serialize.BY_REFERENCE:
         module, _, name = data.decode().partition("\0")
         return _in_a_frame(_resolve(_import(module), name))
@@ -94,9 +95,7 @@ def load_callable(form: int, data: bytes) -> "Callable[..., Any]":
         from interp_executor._context import decode_in_context
 
         return decode_in_context(data, load_callable)
-    if form == _serialize.BY_VALUE:
-        global came_by_value
-        came_by_value = True
+    came_by_value = True
     import _pickle
 
     loaded: Callable[..., Any] = _pickle.loads(data)
@@ -125,6 +124,8 @@ def _in_a_frame(fn: "Callable[..., Any]") -> "Callable[..., Any]":
         return fn
     if getattr(fn, "__module__", None) != "builtins":
         return fn
+    global came_by_value
+    came_by_value = True
     function: Any = _serialize.FunctionType
     call = function(_call.__code__, sys.modules["__main__"].__dict__)
     call.__kwdefaults__ = {"fn": fn}

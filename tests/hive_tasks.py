@@ -1,6 +1,7 @@
 """Tasks that leave something behind in their worker, for test_hive.py."""
 
 import atexit
+import builtins
 import logging
 import os
 import sys
@@ -79,6 +80,8 @@ def leave_traces() -> None:
     sys.meta_path.append(Thing())  # type: ignore[arg-type]
     warnings.simplefilter("error", BytesWarning)
     sys.modules["left_behind"] = sys
+    builtins.left_behind = sys  # type: ignore[attr-defined]
+    sys.setrecursionlimit(4321)
 
 
 def traces() -> list[str]:
@@ -92,6 +95,8 @@ def traces() -> list[str]:
         "finder": any(type(finder).__name__ == "Thing" for finder in sys.meta_path),
         "filter": any(f[2] is BytesWarning and f[0] == "error" for f in warnings.filters),
         "module": "left_behind" in sys.modules,
+        "builtin": hasattr(builtins, "left_behind"),
+        "limit": sys.getrecursionlimit() == 4321,
     }
     return [name for name, there in found.items() if there]
 

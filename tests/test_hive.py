@@ -1,15 +1,20 @@
 """Which workers serve the next executor, and what is left of the last one."""
 
 import _thread
+import functools
+import gc
 import os
+import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import hive_tasks
 import pytest
 
 import interp_executor
 from interp_executor import InterpreterPoolExecutor, close_idle_workers, prewarm, set_idle_timeout
+from interp_executor._hive import Hive, WorkerThread
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +65,24 @@ def test_a_worker_that_got_code_by_value_ends_with_its_executor() -> None:
     assert warm() == 0
 
 
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [
+        (exec, "import builtins; builtins.left_behind = 1"),
+        (eval, "globals().update(left_behind=1)"),
+        (functools.partial(exec, "left_behind = 1"), {}),
+        (sys.setrecursionlimit, 4321),
+        (sys.setswitchinterval, 0.5),
+    ],
+)
+def test_a_worker_that_a_builtin_changed_ends_with_its_executor(
+    function: Callable[[object], object], argument: object
+) -> None:
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(function, argument).result()
+    assert warm() == 0
+
+
 def test_a_worker_that_ran_an_initializer_ends_with_its_executor() -> None:
     with InterpreterPoolExecutor(1, initializer=abs, initargs=(1,)) as executor:
         executor.submit(abs, 1).result()
@@ -83,7 +106,7 @@ def test_a_reused_worker_is_the_same_one() -> None:
 def test_scrubbing_undoes_what_tasks_left_behind() -> None:
     with InterpreterPoolExecutor(1, reuse=True) as executor:
         executor.submit(hive_tasks.leave_traces).result()
-        assert len(executor.submit(hive_tasks.traces).result()) == 8
+        assert len(executor.submit(hive_tasks.traces).result()) == 10
     assert warm() == 1
     with InterpreterPoolExecutor(1, reuse=True) as executor:
         assert executor.submit(hive_tasks.traces).result() == []
@@ -163,6 +186,91 @@ def test_idle_workers_close_at_once() -> None:
     prewarm(3, wait=True)
     close_idle_workers()
     assert idle_threads() == []
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_interrupted_start_of_a_worker_loses_no_count(
+    begun: bool, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    """Ctrl-C may come while submit() waits for a thread that is on its way."""
+    read, write = pipe
+    prewarm(1, wait=True)  # so that the notifier has started
+    close_idle_workers()
+    start = WorkerThread.start
+
+    def interrupted(thread: WorkerThread) -> None:
+        if begun:
+            start(thread)
+            os.read(read, 1)
+        raise KeyboardInterrupt
+
+    executor = InterpreterPoolExecutor(2, initializer=hive_tasks.write_byte, initargs=(write, b"x"))
+    monkeypatch.setattr(WorkerThread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        executor.submit(abs, -1)
+    monkeypatch.undo()
+    assert executor.stats().workers == int(begun)
+    assert executor.submit(abs, -2).result() == 2
+    executor.shutdown()
+    assert executor.stats().workers == 0
+
+
+def test_a_late_thread_that_was_called_off_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    prewarm(1, wait=True)
+    close_idle_workers()
+    late = []
+
+    def interrupted(thread: WorkerThread) -> None:
+        late.append(thread)
+        raise KeyboardInterrupt
+
+    with InterpreterPoolExecutor(1) as executor:
+        monkeypatch.setattr(WorkerThread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(abs, -1)
+        monkeypatch.undo()
+        late[0].start()
+        late[0].join()
+        assert executor.stats().workers == 0
+
+
+class _SubmitsAtItsEnd:
+    def __init__(self, submit: Callable[[], object]) -> None:
+        self.submit = submit
+        self.me = self  # for the collector
+
+    def __del__(self) -> None:
+        self.submit()
+
+
+def _signal(submit: Callable[[], object]) -> None:
+    previous = signal.signal(signal.SIGUSR1, lambda number, frame: submit())
+    signal.raise_signal(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, previous)
+
+
+def _collect(submit: Callable[[], object]) -> None:
+    _SubmitsAtItsEnd(submit)
+    gc.collect()
+
+
+@pytest.mark.parametrize("happen", [_signal, _collect])
+def test_a_handler_or_a_finalizer_may_submit_from_within_a_submit(
+    happen: Callable[[Callable[[], object]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both run on the thread that submits, wherever it is, and it may hold the hive's lock."""
+    results = []
+    start_notifier = Hive._start_notifier_locked
+
+    def interrupted(hive: Hive) -> None:
+        monkeypatch.undo()
+        happen(lambda: results.append(other.submit(abs, -1)))
+        start_notifier(hive)
+
+    with InterpreterPoolExecutor(1) as executor, InterpreterPoolExecutor(1) as other:
+        monkeypatch.setattr(Hive, "_start_notifier_locked", interrupted)
+        assert executor.submit(abs, -2).result() == 2
+        assert [future.result() for future in results] == [1]
 
 
 def test_the_number_of_interpreters_stays_bounded() -> None:
