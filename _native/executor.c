@@ -25,7 +25,7 @@ executor_clear(struct executor *self)
     struct ix_pool_object *pool = self->pool;
     self->pool = NULL;
     if (pool != NULL) {
-        if (atomic_fetch_sub(&pool->handles, 1) == 1)
+        if (atomic_fetch_sub(&pool->handles, 1) == 1 && !ix_pool_is_inherited(pool))
             ix_queue_close(&pool->queue);
         Py_DECREF(pool);
     }
@@ -62,7 +62,7 @@ static int
 check_pool(struct executor *self)
 {
     if (self->pool != NULL)
-        return 0;
+        return ix_pool_check_inherited(self->pool);
     PyErr_SetString(PyExc_RuntimeError, "the executor is not initialised: was "
                                         "InterpreterPoolExecutor.__init__() called?");
     return -1;

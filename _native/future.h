@@ -13,6 +13,7 @@ enum ix_stage { IX_STAGE_UNOBSERVED, IX_STAGE_OBSERVED, IX_STAGE_PUBLISHED };
 /* What the base class keeps for those who observe a future. Each is NULL until it is touched. */
 struct ix_observers {
     PyObject *condition, *waiters, *callbacks;
+    bool renewed; /* the condition was made in this forked child */
 };
 
 /* Kept small: a program may have a million of them queued. */

@@ -212,7 +212,7 @@ finish(struct map *self)
     self->left = 0;
     Py_CLEAR(self->iterators);
     Py_CLEAR(self->failure);
-    if (self->job != NULL)
+    if (self->job != NULL && !ix_pool_is_inherited(self->pool))
         ix_job_abandon(self->job);
 }
 
@@ -314,7 +314,7 @@ map_next(struct map *self)
 {
     struct ix_module *state = ix_state_of(Py_TYPE(self));
     PyObject *value = NULL;
-    if (self->over)
+    if (self->over || ix_pool_check_inherited(self->pool) < 0)
         return NULL;
     if (refuse_while_running(self) < 0)
         return NULL;
@@ -371,7 +371,8 @@ map_dealloc(struct map *self)
     if (self->started)
         finish(self);
     map_clear(self);
-    ix_job_release(self->job);
+    if (!ix_pool_is_inherited(self->pool))
+        ix_job_release(self->job);
     ix_buffer_fini(&self->feed.buffer);
     free(self->feed.offsets);
     Py_XDECREF(self->pool);

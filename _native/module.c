@@ -93,7 +93,28 @@ is_main_interpreter(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(PyInterpreterState_Get() == PyInterpreterState_Main());
 }
 
+PyDoc_STRVAR(knows_runtime_doc, "knows_runtime($module, /)\n--\n\n"
+"Whether forks, and exits with stuck tasks, can be made safe on this version of CPython.");
+
+static PyObject *
+knows_runtime(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(ix_runtime_is_known());
+}
+
+PyDoc_STRVAR(hide_interpreters_doc, "hide_interpreters($module, /)\n--\n\n"
+"Make the runtime forget every interpreter but the main one, as the process ends.\n\n"
+"Returns whether it could. Workers that come to the end of their interpreters stop there.");
+
+static PyObject *
+hide_interpreters(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(ix_runtime_hide());
+}
+
 static PyMethodDef module_methods[] = {
+    {"knows_runtime", knows_runtime, METH_NOARGS, knows_runtime_doc},
+    {"hide_interpreters", hide_interpreters, METH_NOARGS, hide_interpreters_doc},
     {"is_main_interpreter", is_main_interpreter, METH_NOARGS, is_main_interpreter_doc},
     {"configure", configure, METH_O, configure_doc},
     {"forget_callables", forget_callables, METH_NOARGS, forget_callables_doc},
@@ -112,6 +133,7 @@ static int
 module_exec(PyObject *module)
 {
     struct ix_module *state = PyModule_GetState(module);
+    ix_runtime_init();
     state->callables = PyDict_New();
     /* Callable and Future are not for Python to name. */
     state->callable_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ix_callable_spec,

@@ -25,6 +25,10 @@ enum ix_park ix_park_wait(_Atomic uint32_t *word, uint32_t expected, int64_t tim
 void ix_park_wake_one(_Atomic uint32_t *word);
 void ix_park_wake_all(_Atomic uint32_t *word);
 
+/* Makes waiting and waking work in a forked child, whatever the parent's threads were at. Context: the
+ * child's only thread, inside fork(). */
+void ix_park_begin_child(void);
+
 /* Nanoseconds on a clock that never goes back. */
 int64_t ix_now_ns(void);
 

@@ -47,6 +47,12 @@ ix_park_wake_all(_Atomic uint32_t *word)
     futex(word, FUTEX_WAKE, INT_MAX, NULL);
 }
 
+void
+ix_park_begin_child(void)
+{
+    /* The kernel keeps what there is, and nothing of it crosses a fork. */
+}
+
 int64_t
 ix_now_ns(void)
 {

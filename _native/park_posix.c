@@ -99,6 +99,13 @@ ix_park_wake_one(_Atomic uint32_t *word)
     ix_park_wake_all(word);
 }
 
+void
+ix_park_begin_child(void)
+{
+    pthread_once(&once, init_buckets);
+    init_buckets(); /* a thread that is gone may have held one of them */
+}
+
 int64_t
 ix_now_ns(void)
 {

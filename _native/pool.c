@@ -126,6 +126,7 @@ pool_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
         return PyErr_NoMemory();
     }
     self->ready = true;
+    self->forks = atomic_load(&ix_runtime_forks);
     self->outbox = ((struct ix_outbox_object *)outbox)->outbox;
     ix_outbox_acquire(self->outbox);
     return (PyObject *)self;
@@ -136,7 +137,7 @@ pool_dealloc(struct ix_pool_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (self->ready) {
+    if (self->ready && !ix_pool_is_inherited(self)) {
         /* Only a pool whose workers could not be started has entries left. */
         if (ix_pool_discard(self, ix_queue_clear(&self->queue), true) < 0)
             PyErr_WriteUnraisable(NULL);
@@ -188,6 +189,18 @@ ix_pool_discard(struct ix_pool_object *pool, struct ix_entry *entries, bool brok
 }
 
 int
+ix_pool_check_inherited(struct ix_pool_object *pool)
+{
+    if (!ix_pool_is_inherited(pool))
+        return 0;
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "this executor was inherited through a fork: its workers are the parent process's. "
+        "Make a new InterpreterPoolExecutor in the child");
+    return -1;
+}
+
+int
 ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed)
 {
     if (pushed == IX_PUSH_DONE)
@@ -204,6 +217,8 @@ PyDoc_STRVAR(pool_close_doc, "close($self, /)\n--\n\n"
 static PyObject *
 pool_close(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
+    if (ix_pool_check_inherited(self) < 0)
+        return NULL;
     ix_queue_close(&self->queue);
     Py_RETURN_NONE;
 }
@@ -213,7 +228,8 @@ PyDoc_STRVAR(pool_cancel_pending_doc, "cancel_pending($self, /)\n--\n\nCancel ev
 static PyObject *
 pool_cancel_pending(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
-    if (ix_pool_discard(self, ix_queue_clear(&self->queue), false) < 0)
+    if (ix_pool_check_inherited(self) < 0
+        || ix_pool_discard(self, ix_queue_clear(&self->queue), false) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -224,6 +240,8 @@ PyDoc_STRVAR(pool_break_doc, "break_($self, /)\n--\n\n"
 static PyObject *
 pool_break(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
+    if (ix_pool_check_inherited(self) < 0)
+        return NULL;
     ix_queue_break(&self->queue);
     if (ix_pool_discard(self, ix_queue_clear(&self->queue), true) < 0)
         return NULL;
@@ -238,7 +256,8 @@ pool_join(struct ix_pool_object *self, PyObject *args)
 {
     PyObject *timeout = Py_None;
     int64_t ns;
-    if (!PyArg_ParseTuple(args, "|O:join", &timeout) || ix_timeout_ns(timeout, &ns) < 0)
+    if (!PyArg_ParseTuple(args, "|O:join", &timeout) || ix_timeout_ns(timeout, &ns) < 0
+        || ix_pool_check_inherited(self) < 0)
         return NULL;
     int64_t deadline = ns < 0 ? 0 : ix_now_ns() + ns;
     for (unsigned round = 0;; round++) {
@@ -263,6 +282,8 @@ PyDoc_STRVAR(pool_wants_worker_doc, "wants_worker($self, /)\n--\n\n"
 static PyObject *
 pool_wants_worker(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
+    if (ix_pool_check_inherited(self) < 0)
+        return NULL;
     return PyBool_FromLong(ix_queue_wants_worker(&self->queue, 0));
 }
 
@@ -271,6 +292,8 @@ PyDoc_STRVAR(pool_leave_doc, "leave($self, /)\n--\n\nA worker that had been coun
 static PyObject *
 pool_leave(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
+    if (ix_pool_check_inherited(self) < 0)
+        return NULL;
     ix_queue_leave(&self->queue, NULL);
     Py_RETURN_NONE;
 }
@@ -281,6 +304,8 @@ PyDoc_STRVAR(pool_counts_doc, "counts($self, /)\n--\n\n"
 static PyObject *
 pool_counts(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
+    if (ix_pool_check_inherited(self) < 0)
+        return NULL;
     struct ix_queue_counts counts = ix_queue_count(&self->queue);
     return Py_BuildValue("KKKKnIII", (unsigned long long)counts.submitted,
                          (unsigned long long)counts.finished, (unsigned long long)counts.failed,
@@ -288,7 +313,17 @@ pool_counts(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
                          counts.running, counts.workers, counts.parked);
 }
 
+PyDoc_STRVAR(pool_is_inherited_doc, "is_inherited($self, /)\n--\n\n"
+"Whether the pool was made before this process was forked from another: it is of no use here.");
+
+static PyObject *
+pool_is_inherited(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(ix_pool_is_inherited(self));
+}
+
 static PyMethodDef pool_methods[] = {
+    {"is_inherited", (PyCFunction)pool_is_inherited, METH_NOARGS, pool_is_inherited_doc},
     {"close", (PyCFunction)pool_close, METH_NOARGS, pool_close_doc},
     {"cancel_pending", (PyCFunction)pool_cancel_pending, METH_NOARGS, pool_cancel_pending_doc},
     {"break_", (PyCFunction)pool_break, METH_NOARGS, pool_break_doc},

@@ -99,7 +99,7 @@ ix_future_publish(PyObject *self)
     struct ix_future *future = ix_future_of(self);
     struct ix_observers *observers = future->observers;
     int result = 0;
-    if (observers == NULL || observers->condition == NULL) {
+    if (observers == NULL || observers->condition == NULL || ix_pool_is_inherited(future->pool)) {
         future->stage = IX_STAGE_PUBLISHED;
         return 0;
     }
@@ -169,7 +169,11 @@ ix_future_add_done_callback(PyObject *self, PyObject *callback)
 {
     struct ix_future *future = ix_future_of(self);
     bool quiet = is_quiet(callback);
+    if (!ix_task_is_terminal(future->task) && ix_pool_check_inherited(future->pool) < 0)
+        return NULL;
     ix_future_observe(self);
+    if (ix_pool_is_inherited(future->pool))
+        future->stage = IX_STAGE_PUBLISHED; /* nobody else would */
     if (future->stage == IX_STAGE_PUBLISHED) {
         if (run_callback(self, callback) < 0)
             return NULL;
@@ -191,11 +195,29 @@ ix_future_add_done_callback(PyObject *self, PyObject *callback)
 
 /* ---- the base class's attributes ---- */
 
+/* In a forked child the lock of an inherited condition may be held by a thread that is gone: make a new one.
+ * That of a task which is not done would be waited for in vain. Returns 0, or -1 with an exception set. */
+static int
+renew_condition(PyObject *self, struct ix_observers *observers)
+{
+    struct ix_future *future = ix_future_of(self);
+    if (!ix_task_is_terminal(future->task) && ix_pool_check_inherited(future->pool) < 0)
+        return -1;
+    future->stage = IX_STAGE_PUBLISHED;
+    if (!observers->renewed) {
+        observers->renewed = true;
+        Py_CLEAR(observers->condition);
+    }
+    return 0;
+}
+
 PyObject *
 ix_future_get_condition(PyObject *self, void *Py_UNUSED(closure))
 {
     struct ix_observers *observers = observers_of(self);
     if (observers == NULL)
+        return NULL;
+    if (ix_pool_is_inherited(ix_future_of(self)->pool) && renew_condition(self, observers) < 0)
         return NULL;
     if (observers->condition == NULL) {
         ix_future_track(self);

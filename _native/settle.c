@@ -80,6 +80,8 @@ wait_for_task(struct ix_future *future, PyObject *timeout)
 {
     struct ix_task *task = future->task;
     struct ix_queue *queue = &future->pool->queue;
+    if (ix_pool_is_inherited(future->pool))
+        return ix_task_is_terminal(task) ? 0 : ix_pool_check_inherited(future->pool);
     struct ix_spin *spin = ix_queue_has_idle_core(queue, 0) ? &future->pool->spin : NULL;
     enum ix_park result = IX_PARK_TIMEOUT;
     int64_t ns;

@@ -13,6 +13,7 @@
 #include "job.h"
 #include "outbox.h"
 #include "queue.h"
+#include "runtime.h"
 
 struct ix_module {
     PyTypeObject *callable_type, *outbox_type, *pool_type, *executor_type, *map_type, *worker_type;
@@ -67,8 +68,19 @@ struct ix_pool_object {
     struct ix_outbox *outbox; /* one reference */
     _Atomic uint32_t handles; /* executors and views that can still submit */
     struct ix_spin spin;      /* of those who wait for results */
+    uint32_t forks;           /* as ix_runtime_forks when the pool was made */
 };
 extern PyType_Spec ix_pool_spec;
+/* Whether the pool was made before this process was forked from another. Its workers live there, and its
+ * locks may have been held at the moment of the fork: an inherited pool, its jobs and the conditions of
+ * its futures are never touched again, and never freed. */
+static inline bool
+ix_pool_is_inherited(struct ix_pool_object *pool)
+{
+    return pool->forks != atomic_load_explicit(&ix_runtime_forks, memory_order_relaxed);
+}
+/* Returns 0, or -1 with the RuntimeError that says so. */
+int ix_pool_check_inherited(struct ix_pool_object *pool);
 /* After a push: asks Python to start the worker that was counted in, or raises what refuses the push.
  * Returns 0, or -1 with an exception set. */
 int ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed);

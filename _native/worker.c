@@ -268,7 +268,10 @@ worker_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
     if (!PyArg_ParseTuple(args, ":Worker"))
         return NULL;
-    return type->tp_alloc(type, 0);
+    struct ix_worker *self = (struct ix_worker *)type->tp_alloc(type, 0);
+    if (self != NULL)
+        self->forks = atomic_load(&ix_runtime_forks);
+    return (PyObject *)self;
 }
 
 static void
@@ -276,8 +279,9 @@ worker_dealloc(struct ix_worker *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    /* An interpreter can only be ended on its own thread: close() is the thread's last act. */
-    assert(self->own_ts == NULL);
+    /* An interpreter can only be ended on its own thread: close() is the thread's last act. Only a fork
+     * takes the thread away first. */
+    assert(self->own_ts == NULL || self->forks != atomic_load(&ix_runtime_forks));
     type->tp_free(self);
     Py_DECREF(type);
 }

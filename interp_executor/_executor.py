@@ -263,6 +263,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             Cancel what no worker has taken yet.
         """
         pool = self._pool
+        if pool.is_inherited():  # there is nothing to end in this process
+            pool.shut_down = True
+            return
         with pool.lock:
             pool.shut_down = True
         pool.close()

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import sys
 import threading
+import warnings
 import weakref
 
 from interp_executor import _native, _serialize, _worker, _world
@@ -420,6 +422,10 @@ class Hive:
         if self._notifier is not None:
             self._notifier.join()
 
+    def has_workers(self) -> bool:
+        """Return whether any worker lives, at work or parked."""
+        return bool(self._threads)
+
     def warm(self) -> int:
         """Return how many interpreters wait for work."""
         with self._lock:
@@ -438,8 +444,37 @@ def _refuse_while_loading_main() -> None:
 
 
 _hive = Hive()
+
+
+def _close_hive() -> None:
+    _hive.close()
+
+
+# Whether CPython's runtime can be made to forget interpreters: see _native/runtime.h.
+_knows_runtime = _native.knows_runtime()
+
+
+def _warn_of_fork() -> None:
+    """Say what comes of a fork on a version of CPython that is not known: no hook can stop it."""
+    if _knows_runtime or not _hive.has_workers():
+        return
+    warnings.warn(
+        "this version of CPython kills a forked child as long as interpreters live: before a fork, "
+        "shut the executors down and call interp_executor.close_idle_workers()",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def _begin_child() -> None:
+    """Begin anew in a forked child: the workers are the parent's, and so may be their locks."""
+    global _hive
+    _hive = Hive()
+
+
 # When the main thread has ended, and before the others are joined: as ThreadPoolExecutor does.
-threading._register_atexit(_hive.close)  # type: ignore[attr-defined]
+threading._register_atexit(_close_hive)  # type: ignore[attr-defined]
+os.register_at_fork(before=_warn_of_fork, after_in_child=_begin_child)
 
 
 def hive() -> Hive:

@@ -1,0 +1,309 @@
+"""Forks of a process with live workers: the parent goes on, the child begins anew."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .script import run, write
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+
+HEAD = """\
+import os, signal, sys, threading, warnings
+from concurrent.futures import as_completed, wait
+warnings.filterwarnings("ignore", "This process", DeprecationWarning)  # is multi-threaded
+from interp_executor import InterpreterPoolExecutor, close_idle_workers, prewarm
+
+def square(number):
+    return number * number
+
+def count(number):
+    return sum(range(number % 500))
+
+def in_child(body, code=7):
+    # Forks; returns the child's exit code.
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)  # a child that hangs ends all the same
+        body()
+        sys.exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+def refusal(function, *args):
+    try:
+        result = function(*args)
+    except RuntimeError as error:
+        assert "inherited through a fork" in str(error), error
+        return True
+    raise AssertionError(f"{function} returned {result!r}")
+
+def work_in_child():
+    with InterpreterPoolExecutor(2) as executor:
+        assert list(executor.map(square, range(50))) == [n * n for n in range(50)]
+        future = executor.submit(square, 3)
+        future.add_done_callback(lambda _: None)
+        assert wait([future]).done == {future}
+
+if __name__ == "__main__":
+"""
+
+
+def _run(tmp_path: Path, body: str) -> str:
+    indented = "".join(f"    {line}\n" for line in body.strip().splitlines())
+    return run(write(tmp_path / "script.py", HEAD + indented)).stdout
+
+
+def test_a_child_makes_an_executor_of_its_own_and_exits_cleanly(tmp_path: Path) -> None:
+    body = """
+executor = InterpreterPoolExecutor(2)
+executor.submit(square, 1).result()
+for code in (0, 7):
+    print(in_child(work_in_child, code))
+print(executor.submit(square, 5).result())
+"""
+    assert _run(tmp_path, body).split() == ["0", "7", "25"]
+
+
+def test_a_child_may_fork_again(tmp_path: Path) -> None:
+    body = """
+def child():
+    work_in_child()
+    kept.append(InterpreterPoolExecutor(1))
+    kept[0].submit(square, 2).result()
+    print(in_child(work_in_child, 3))
+kept = []
+with InterpreterPoolExecutor(1) as executor:
+    executor.submit(square, 1).result()
+    print(in_child(child))
+"""
+    assert _run(tmp_path, body).split() == ["3", "7"]
+
+
+def test_an_inherited_executor_refuses_to_work(tmp_path: Path) -> None:
+    body = """
+read, write = os.pipe()
+executor = InterpreterPoolExecutor(1)
+never_used = InterpreterPoolExecutor(1)
+done = executor.submit(square, 3)
+done.result()
+observed = executor.submit(square, 4)
+observed.add_done_callback(print)
+observed.result()
+running = executor.submit(os.read, read, 1)
+while not running.running():
+    os.sched_yield()
+queued = executor.submit(square, 2)
+queued.add_done_callback(lambda _: None)
+to_cancel = executor.submit(square, 2)
+results = executor.map(square, range(3))
+def child():
+    for each in (executor, never_used, executor.with_options(chunksize=2)):
+        refusal(each.submit, square, 1)
+        refusal(each.map, square, [1])
+        refusal(each.stats)
+    for future in (running, queued):
+        refusal(future.result)
+        refusal(future.exception, 10)
+        refusal(future.add_done_callback, print)
+        refusal(wait, [future])
+        refusal(list, as_completed([future]))
+        assert not future.done()
+    refusal(next, results)
+    assert to_cancel.cancel() and to_cancel.cancelled()
+    assert not running.cancel()
+    for future, value in ((done, 9), (observed, 16)):
+        assert future.done() and future.result() == value
+        assert wait([future]).done == {future}
+        assert list(as_completed([future])) == [future]
+    with executor:
+        pass
+    executor.shutdown(cancel_futures=True)
+    never_used.shutdown()
+    work_in_child()
+print(in_child(child))
+os.write(write, b"!")
+print(running.result(), queued.result(), to_cancel.result(), list(results))
+"""
+    lines = _run(tmp_path, body).splitlines()
+    assert lines[0].startswith("<Future")
+    assert lines[1:] == ["7", "b'!' 4 4 [0, 1, 4]"]
+
+
+def test_a_child_that_leaves_the_with_block_of_its_parent_exits(tmp_path: Path) -> None:
+    body = """
+with InterpreterPoolExecutor(1) as executor:
+    executor.submit(square, 2).result()
+    future = executor.submit(square, 3)
+    pid = os.fork()
+    if pid != 0:
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), future.result())
+"""
+    assert _run(tmp_path, body) == "0 9\n"
+
+
+def test_what_a_child_inherited_can_be_collected(tmp_path: Path) -> None:
+    body = """
+import gc
+kept = {"executor": InterpreterPoolExecutor(1)}
+kept["futures"] = [kept["executor"].submit(square, n) for n in range(100)]
+for future in kept["futures"][::2]:
+    future.add_done_callback(lambda _: None)
+kept["map"] = kept["executor"].map(count, range(1000))
+next(kept["map"])
+def child():
+    kept.clear()
+    gc.collect()
+    work_in_child()
+print(in_child(child))
+"""
+    assert _run(tmp_path, body) == "7\n"
+
+
+def test_idle_and_spare_workers_do_not_hurt_a_child(tmp_path: Path) -> None:
+    body = """
+prewarm(2, wait=True)
+def child():
+    close_idle_workers()
+    work_in_child()
+print(in_child(child))
+close_idle_workers()
+print(in_child(work_in_child))
+"""
+    assert _run(tmp_path, body).split() == ["7", "7"]
+
+
+def test_multiprocessing_forks(tmp_path: Path) -> None:
+    body = """
+import multiprocessing
+context = multiprocessing.get_context("fork")
+with InterpreterPoolExecutor(2) as executor:
+    print(list(executor.map(square, range(3))))
+    process = context.Process(target=work_in_child)
+    process.start()
+    process.join()
+    print(process.exitcode)
+    with context.Pool(2) as pool:
+        print(pool.map(square, range(4)))
+    print(executor.submit(square, 4).result())
+"""
+    assert _run(tmp_path, body).splitlines() == ["[0, 1, 4]", "0", "[0, 1, 4, 9]", "16"]
+
+
+def _has_terminals() -> bool:
+    try:
+        terminal = os.openpty()
+    except OSError:
+        return False
+    for end in terminal:
+        os.close(end)
+    return True
+
+
+@pytest.mark.skipif(not _has_terminals(), reason="this system gives no pseudo-terminals")
+@pytest.mark.parametrize("fork", ["os.forkpty", "pty.fork"])
+def test_forks_with_a_terminal(tmp_path: Path, fork: str) -> None:
+    body = f"""
+import pty
+executor = InterpreterPoolExecutor(2)
+executor.submit(square, 1).result()
+pid, terminal = {fork}()
+if pid == 0:
+    work_in_child()
+    sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), executor.submit(square, 2).result())
+"""
+    assert _run(tmp_path, body) == "7 4\n"
+
+
+def test_processes_of_the_standard_library_can_be_forked_beside_workers(tmp_path: Path) -> None:
+    body = """
+import multiprocessing, subprocess
+from concurrent.futures import ProcessPoolExecutor
+with InterpreterPoolExecutor(2) as executor:
+    executor.submit(square, 1).result()
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as processes:
+        print(list(processes.map(square, range(3))))
+    command = [sys.executable, "-c", "print(5)"]
+    print(subprocess.run(command, capture_output=True, preexec_fn=os.getpid).stdout)
+"""
+    assert _run(tmp_path, body).splitlines() == ["[0, 1, 4]", "b'5\\n'"]
+
+
+def test_a_task_cannot_fork(tmp_path: Path) -> None:
+    body = """
+with InterpreterPoolExecutor(1) as executor:
+    print(executor.submit(os.fork).exception())
+"""
+    assert "fork not supported" in _run(tmp_path, body)
+
+
+def test_where_the_runtime_is_not_known_a_fork_says_what_to_close(tmp_path: Path) -> None:
+    body = """
+from interp_executor import _hive
+_hive._knows_runtime = False  # the child lives all the same: only the warning is tried here
+print(in_child(work_in_child))
+prewarm(1, wait=True)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always", RuntimeWarning)
+    print(in_child(work_in_child))
+print([each.message for each in caught])
+"""
+    lines = _run(tmp_path, body).splitlines()
+    assert lines[:2] == ["7", "7"]
+    assert "close_idle_workers()" in lines[2]
+
+
+LOAD = """
+import time
+def feed():
+    while not stop.is_set():
+        futures = [executor.submit(count, n) for n in range(100)]
+        for future in futures[::2]:
+            future.add_done_callback(lambda _: None)
+        assert sum(1 for _ in executor.map(count, range(200))) == 200
+        wait(futures)
+def come_and_go():
+    while not stop.wait(0.02):  # each one costs 3.13 memory
+        with InterpreterPoolExecutor(1) as other:
+            other.submit(count, 3).result()
+def child():
+    refusal(executor.submit, square, 1)
+    refusal(pending.result)
+    refusal(next, results)
+    assert not held_up.result() if held_up.done() else refusal(held_up.result)
+    work_in_child()
+stop = threading.Event()
+codes = []
+with InterpreterPoolExecutor(3) as executor:
+    threads = [threading.Thread(target=each) for each in (feed, come_and_go)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range({rounds}):
+            read, write = os.pipe()
+            held_up = executor.submit(count, 0)
+            pending = executor.submit(os.read, read, 1)
+            results = executor.map(count, range(1000))
+            codes.append(in_child(child))
+            os.write(write, b"!")
+            assert pending.result() == b"!" and sum(1 for _ in results) == 1000
+            os.close(read)
+            os.close(write)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+print(codes == [7] * {rounds}, codes if set(codes) != {{7}} else "")
+"""
+
+
+def test_forks_under_load(tmp_path: Path) -> None:
+    assert _run(tmp_path, LOAD.format(rounds=8)).split() == ["True"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(10))
+def test_two_hundred_forks_under_load(tmp_path: Path, part: int) -> None:
+    assert _run(tmp_path, LOAD.format(rounds=20)).split() == ["True"]
