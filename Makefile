@@ -18,7 +18,7 @@ help: ## list these targets
 	@echo 'warnings as errors and assertions on.'
 
 demo: ## run the main job on every executor, with a table and a chart
-	@$(setup) plot demo
+	@$(setup) plot
 	@$(python) -m bench.demo $(ARGS)
 
 test: ## run the test suite

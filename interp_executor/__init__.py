@@ -24,6 +24,7 @@ if "t" in getattr(sys, "abiflags", ""):
 
 TYPE_CHECKING = False  # not from typing, which every worker would have to import
 if TYPE_CHECKING:
+    from interp_executor._compare.api import compare
     from interp_executor._errors import BrokenInterpreterPool, TaskError, TransferError
     from interp_executor._executor import ExecutorStats, InterpreterPoolExecutor
     from interp_executor._hive import close_idle_workers, prewarm, set_idle_timeout
@@ -35,6 +36,7 @@ __all__ = [
     "TaskError",
     "TransferError",
     "close_idle_workers",
+    "compare",
     "prewarm",
     "set_idle_timeout",
 ]
@@ -48,6 +50,7 @@ _HOMES = {
     "TaskError": "_errors",
     "TransferError": "_errors",
     "close_idle_workers": "_hive",
+    "compare": "_compare.api",
     "prewarm": "_hive",
     "set_idle_timeout": "_hive",
 }

@@ -11,6 +11,7 @@ import importlib
 import sys
 
 COMMANDS = {
+    "compare": "time your own function on every executor, and say which to use",
     "check": "try whether modules load in an interpreter with a GIL of its own",
     "info": "show what a bug report needs",
 }

@@ -124,10 +124,16 @@ def base_python() -> str:
     return str(getattr(sys, "_base_executable", sys.executable))
 
 
-def requirements(extras: Sequence[str]) -> list[str]:
-    """What the project, its build and these extras need, from the project's own files."""
+def metadata() -> configparser.ConfigParser:
+    """The project's metadata."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
+    return config
+
+
+def requirements(extras: Sequence[str]) -> list[str]:
+    """What the project, its build and these extras need, from the project's own files."""
+    config = metadata()
     listed = [config["options"]["install_requires"]]
     for extra in extras:
         if extra not in config["options.extras_require"]:
@@ -169,8 +175,9 @@ def check_compiler() -> None:
 
 def install_packages(environment: Environment, extras: Sequence[str]) -> None:
     """Install what is needed for the extras, old and new, unless the stamp says it is there."""
-    known = environment.stamp.get("extras", "").split()
-    extras = sorted({*known, *extras})
+    known = set(environment.stamp.get("extras", "").split())
+    known &= set(metadata()["options.extras_require"])  # some may have gone since
+    extras = sorted(known | set(extras))
     wanted = requirements(extras)
     if environment.stamp.get("packages") == digest(wanted):
         return

@@ -2,16 +2,18 @@
 
 ``python -m bench.demo`` runs it and prints a table, a chart and what was found.
 
-    job.py          the job itself: measure_file, all that a worker imports but for meeting.py
+    job.py          the job itself: measure_file
     corpus.py       the files, dealt into equal parts
     contenders.py   who takes part: how each executor is made and called
     runner.py       one contender in a process of its own, obeying lines of JSON
-    process.py      the driver's end of a runner; memory.py  what its process tree holds
     team.py         a contender at work: its runner, or several, and what they take
     race.py         the contenders part by part and round by round, their answers compared
     results.py      times, rates and medians
     report.py       the table and the findings; chart.py  the picture
     cli.py          the command line
+
+What ``interp_executor compare`` needs too is in ``interp_executor/_compare``: the process of a
+runner and the lines of JSON to it, memory, progress, how executors are made, bars.
 
 Data flow::
 

@@ -1,22 +1,17 @@
 """The chart: speed, start-up and memory of each contender, as an SVG and a PNG."""
 
-import importlib
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from bench.demo.contenders import INDEPENDENT, OURS
+from bench.demo.contenders import INDEPENDENT, OURS, SERIAL
 from bench.demo.report import Run, memory_text, seconds_text, times_text
 from bench.demo.results import Row
+from interp_executor._compare import bars
+from interp_executor._compare.drawing import Drawing, DrawingError
 
-COLOUR = {OURS: "#1f6f4a", INDEPENDENT: "#d0d0d0"}
-OTHERS = "#8aa4bf"
-INK = "#333333"
-
-
-class ChartError(Exception):
-    """The chart cannot be drawn; the message says why."""
+COLOUR = {OURS: bars.OURS, SERIAL: bars.REFERENCE, INDEPENDENT: bars.REFERENCE}
 
 
 class Panel(NamedTuple):
@@ -47,38 +42,31 @@ PANELS = (
 
 
 def save(run: Run, folder: Path) -> list[Path]:
-    """Draw the chart into *folder*; return the files."""
+    """Draw the chart into *folder*; return the files.
+
+    Raises
+    ------
+    DrawingError
+        If there are no figures, or matplotlib, which the PNG takes, is missing.
+    """
     rows = [row for row in run.rows if row.seconds is not None]
     if not rows:
-        raise ChartError("no contender has figures")
-    try:
-        matplotlib = importlib.import_module("matplotlib")
-        matplotlib.use("Agg")
-        pyplot = importlib.import_module("matplotlib.pyplot")
-    except ImportError as error:
-        raise ChartError(f"it takes matplotlib (pip install matplotlib): {error}") from None
-    figure = _draw(pyplot, run, rows[::-1])
+        raise DrawingError("no contender has figures")
+    drawing = draw(run, rows)
     saved = [folder / "demo.svg", folder / "demo.png"]
     for path in saved:
-        figure.savefig(path, dpi=160, bbox_inches="tight", facecolor="white")
-    pyplot.close(figure)
+        drawing.save(path)
     return saved
 
 
-def _draw(pyplot: Any, run: Run, rows: Sequence[Row]) -> Any:
+def draw(run: Run, rows: Sequence[Row]) -> Drawing:
+    """Lay out the chart of these rows."""
     shown = [panel for panel in PANELS if any(panel.value(row) is not None for row in rows)]
-    figure, axes = pyplot.subplots(
-        1,
-        len(shown),
-        figsize=(3.6 * len(shown) + 1.5, 0.5 * len(rows) + 1.4),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
+    return bars.draw(
+        _title(run),
+        [panel.title for panel in shown],
+        [bars.Row(row.title, COLOUR.get(row.key, bars.OTHERS), _bars(row, shown)) for row in rows],
     )
-    figure.suptitle(_title(run), x=0.0, ha="left", fontsize=12, color=INK)
-    for panel, axis in zip(shown, axes[0], strict=True):
-        _draw_panel(axis, panel, rows)
-    return figure
 
 
 def _title(run: Run) -> str:
@@ -87,16 +75,6 @@ def _title(run: Run) -> str:
     return f"{files}: {workers}, Python {platform.python_version()}"
 
 
-def _draw_panel(axis: Any, panel: Panel, rows: Sequence[Row]) -> None:
-    values = [panel.value(row) or 0.0 for row in rows]
-    colours = [COLOUR.get(row.key, OTHERS) for row in rows]
-    bars = axis.barh([row.title for row in rows], values, color=colours, height=0.66)
-    axis.bar_label(bars, [panel.text(row) for row in rows], padding=4, fontsize=9, color=INK)
-    axis.set_title(panel.title, fontsize=10, loc="left", color=INK)
-    # Room for the figures at the ends of the bars, which make a scale needless.
-    axis.set_xlim(0, 1.3 * max([*values, 1e-9]))
-    axis.xaxis.set_visible(False)
-    axis.tick_params(axis="y", length=0, labelsize=10, labelcolor=INK)
-    for side in ("top", "right", "bottom"):
-        axis.spines[side].set_visible(False)
-    axis.spines["left"].set_color("#bbbbbb")
+def _bars(row: Row, panels: Sequence[Panel]) -> list[bars.Bar | None]:
+    found = [(panel.value(row), panel.text(row)) for panel in panels]
+    return [None if value is None else bars.Bar(value, text) for value, text in found]

@@ -9,9 +9,10 @@ from pathlib import Path
 from bench.demo import chart, report
 from bench.demo.contenders import CONTENDERS, OURS
 from bench.demo.corpus import CorpusError, Source, find_sources
-from bench.demo.progress import open_progress
 from bench.demo.race import Race
 from bench.demo.results import Row, find_out, make_rows
+from interp_executor._compare.drawing import DrawingError
+from interp_executor._compare.progress import open_progress
 
 INTERRUPTED = 130
 
@@ -99,8 +100,8 @@ def _show(run: report.Run, options: argparse.Namespace) -> None:
     print(report.as_json(run) if options.json else report.text(run))
     try:
         saved = chart.save(run, options.output)
-    except (chart.ChartError, OSError) as error:
-        print(f"demo: no chart: {error}", file=sys.stderr)
+    except (DrawingError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
         return
     if not options.json:
         print(f"\nThe chart is in {' and '.join(str(path) for path in saved)}.")

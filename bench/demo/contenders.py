@@ -1,14 +1,11 @@
 """Who takes part, and how each one is made and called: as a user of it would."""
 
-import concurrent.futures
 import sys
-import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from typing import NamedTuple
 
 from bench.demo.job import Measure, measure_file
-from bench.demo.meeting import meet
+from interp_executor._compare.executors import gather, make
 
 
 class Contender(NamedTuple):
@@ -33,10 +30,6 @@ CONTENDERS = (
 )
 
 
-class MissingError(Exception):
-    """This Python cannot run the contender; the message says why."""
-
-
 class Serial:
     """A plain loop: the reference, and each of the independent processes."""
 
@@ -58,21 +51,15 @@ class Serial:
 class Pool(Serial):
     """An executor, called as its users call it: ``executor.map(measure_file, paths)``."""
 
+    key: str
+
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def make(self) -> Executor:
-        """Import the executor and make one."""
-        raise NotImplementedError
-
     def start(self) -> None:
         """Make the executor and wait until all of its workers are there, the job imported."""
-        self._executor = self.make()
-        with tempfile.TemporaryDirectory(prefix="bench-demo-") as folder:
-            guests = range(self.workers)
-            arrivals = [self._executor.submit(meet, folder, i, self.workers) for i in guests]
-            for arrival in arrivals:
-                arrival.result()
+        self._executor = make(self.key, self.workers)
+        gather(self._executor, self.workers, measure_file)
 
     def map(self, paths: list[str]) -> Iterator[Measure]:
         return self._executor.map(measure_file, paths)
@@ -87,10 +74,7 @@ class Pool(Serial):
 class Threads(Pool):
     """ThreadPoolExecutor."""
 
-    def make(self) -> Executor:
-        from concurrent.futures import ThreadPoolExecutor
-
-        return ThreadPoolExecutor(self.workers)
+    key = "threads"
 
     def note(self) -> str:
         has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -100,10 +84,7 @@ class Threads(Pool):
 class Processes(Pool):
     """ProcessPoolExecutor, with the chunksize that it needs and the others do without."""
 
-    def make(self) -> Executor:
-        from concurrent.futures import ProcessPoolExecutor
-
-        return ProcessPoolExecutor(self.workers)
+    key = "processes"
 
     def map(self, paths: list[str]) -> Iterator[Measure]:
         return self._executor.map(measure_file, paths, chunksize=self._chunksize(len(paths)))
@@ -126,30 +107,17 @@ class Processes(Pool):
 class StdlibInterpreters(Pool):
     """The standard library's InterpreterPoolExecutor, from Python 3.14 on."""
 
-    def make(self) -> Executor:
-        executor_class = getattr(concurrent.futures, "InterpreterPoolExecutor", None)
-        if executor_class is None:
-            raise MissingError(f"Python 3.{sys.version_info.minor} has none: it came with 3.14")
-        executor: Executor = executor_class(self.workers)
-        return executor
+    key = "interpreters"
 
 
 class Ours(Pool):
     """interp_executor.InterpreterPoolExecutor."""
 
-    def make(self) -> Executor:
-        try:
-            from interp_executor import InterpreterPoolExecutor
-        except ImportError as error:
-            raise MissingError(str(error)) from None
-        return InterpreterPoolExecutor(self.workers)
+    key = "ours"
 
 
 POOLS: dict[str, type[Pool]] = {
-    "threads": Threads,
-    "processes": Processes,
-    "interpreters": StdlibInterpreters,
-    "ours": Ours,
+    pool.key: pool for pool in (Threads, Processes, StdlibInterpreters, Ours)
 }
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from bench.demo.contenders import CONTENDERS, Contender
 from bench.demo.corpus import Source, deal, part_count, read_once
 from bench.demo.job import Measure
-from bench.demo.progress import Progress
 from bench.demo.team import Lap, OutError, Team
+from interp_executor._compare.progress import Progress
 
 
 @dataclass

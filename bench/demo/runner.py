@@ -4,7 +4,7 @@ Started as ``python -m bench.demo.runner NAME WORKERS``. Each order is answered 
 
     (when it is up)                  {"event": "ready"}
     {"do": "start"}                  {"event": "started", "seconds": s, "note": text}
-    {"do": "lap", "paths": [...]}    {"event": "progress", "files": n}  now and then, then
+    {"do": "lap", "paths": [...]}    {"event": "progress", "done": n}  now and then, then
                                      {"event": "lap", "seconds": s, "measures": [[...], ...],
                                       "each": seconds per file, where it is a plain loop}
     {"do": "stop"} or end of file    (exit)
@@ -12,77 +12,55 @@ Started as ``python -m bench.demo.runner NAME WORKERS``. Each order is answered 
 What goes wrong is answered with {"event": "missing" | "failed", "reason": text}, then exit.
 """
 
-import json
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
-from bench.demo.contenders import MissingError, Serial, open_runner
-from bench.demo.job import Measure
-
-PROGRESS_EVERY = 0.2
+from bench.demo.contenders import Serial, open_runner
+from interp_executor._compare.executors import MissingError
+from interp_executor._compare.line import Line, Ticker
 
 
 def main(arguments: list[str]) -> int:
     """Run the contender that the command line names; return the exit status."""
     name, workers = arguments
+    line = Line()
     try:
-        _obey(open_runner(name, int(workers)))
+        _obey(line, open_runner(name, int(workers)))
     except MissingError as error:
-        _say("missing", reason=str(error))
+        line.say("missing", reason=str(error))
         return 1
     except Exception as error:
-        _say("failed", reason=f"{type(error).__name__}: {error}")
+        line.say("failed", reason=f"{type(error).__name__}: {error}")
         raise
     return 0
 
 
-def _obey(contender: Serial) -> None:
-    _say("ready")
-    for line in sys.stdin:
-        order = json.loads(line)
+def _obey(line: Line, contender: Serial) -> None:
+    line.say("ready")
+    for order in line:
         if order["do"] == "start":
             start = time.perf_counter()
             contender.start()
-            _say("started", seconds=time.perf_counter() - start, note=contender.note())
+            line.say("started", seconds=time.perf_counter() - start, note=contender.note())
         elif order["do"] == "lap":
-            _say("lap", **_lap(contender, order["paths"]))
+            line.say("lap", **_lap(line, contender, order["paths"]))
         elif order["do"] == "stop":
             contender.stop()
             return
 
 
-def _lap(contender: Serial, paths: list[str]) -> dict[str, Any]:
+def _lap(line: Line, contender: Serial, paths: list[str]) -> dict[str, Any]:
     """Measure the files against the clock."""
-    ticker = _Ticker(time.perf_counter)
-    measures = [ticker.tick(measure) for measure in contender.map(paths)]
-    seconds = time.perf_counter() - ticker.start
+    measures = []
+    ticker = Ticker(line)
+    for measure in contender.map(paths):
+        measures.append(measure)
+        ticker.tick()
+    seconds = ticker.seconds()
     # Elsewhere the time between two results is not the time that either took.
     each = ticker.each if type(contender) is Serial else None
     return {"seconds": seconds, "measures": measures, "each": each}
-
-
-class _Ticker:
-    """Takes the time of each result and reports progress now and then."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.start = self._last = self._reported = clock()
-        self.each: list[float] = []
-
-    def tick(self, measure: Measure) -> Measure:
-        now = self._clock()
-        self.each.append(now - self._last)
-        self._last = now
-        if now - self._reported > PROGRESS_EVERY:
-            self._reported = now
-            _say("progress", files=len(self.each))
-        return measure
-
-
-def _say(event: str, **fields: Any) -> None:
-    print(json.dumps({"event": event, **fields}), flush=True)
 
 
 if __name__ == "__main__":

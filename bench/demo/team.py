@@ -1,17 +1,20 @@
 """A contender at work: its runner process, or processes, and what they take."""
 
 import queue
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.demo.contenders import Contender
 from bench.demo.corpus import Source, deal
 from bench.demo.job import Measure
-from bench.demo.memory import tree_memory
-from bench.demo.process import Inbox, RunnerProcess
+from interp_executor._compare.memory import tree_memory
+from interp_executor._compare.process import Inbox, RunnerProcess
 
+ROOT = Path(__file__).resolve().parents[2]
 SILENCE_TIMEOUT = 120.0
 SAMPLE_EVERY = 0.2
 
@@ -56,6 +59,12 @@ class Lap(NamedTuple):
     each: dict[str, float]
 
 
+def _run(name: str, workers: int, inbox: Inbox) -> RunnerProcess:
+    # The files have odd escapes by the hundred; each would be reported on stderr.
+    command = [sys.executable, "-W", "ignore", "-m", "bench.demo.runner", name, str(workers)]
+    return RunnerProcess(command, inbox, [str(ROOT)])
+
+
 class Team:
     """The processes of one contender: a single one, but for the independent processes."""
 
@@ -82,7 +91,7 @@ class Team:
         began = time.perf_counter()
         count = self._workers if self.contender.independent else 1
         for _ in range(count):
-            runner = RunnerProcess(self.contender.runner, self._workers, self._inbox)
+            runner = _run(self.contender.runner, self._workers, self._inbox)
             self._runners.append(runner)
         self._gather("ready")
         ready_seconds = time.perf_counter() - began
@@ -143,8 +152,8 @@ class Team:
             runner, message = heard
             if message["event"] == "progress":
                 if runner not in answers:
-                    self._on_files(message["files"] - reported.get(runner, 0))
-                    reported[runner] = message["files"]
+                    self._on_files(message["done"] - reported.get(runner, 0))
+                    reported[runner] = message["done"]
                 continue
             if message["event"] != event:
                 self._fail(runner, message)

@@ -1,17 +1,15 @@
-"""The driver's end of a runner: a process, and what it says as it comes."""
+"""The owner's end of a runner: a process, and what it says as it comes."""
 
 import json
 import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
 END_TIMEOUT = 30.0
 
 Inbox = queue.Queue["tuple[RunnerProcess, dict[str, Any]]"]
@@ -19,27 +17,44 @@ Inbox = queue.Queue["tuple[RunnerProcess, dict[str, Any]]"]
 
 
 class RunnerProcess:
-    """A process that runs ``bench.demo.runner``, in a group of its own so that it can be ended
-    together with the processes that it has made."""
+    """A process that obeys lines of JSON, in a group of its own so that it can be ended together
+    with the processes that it has made, and so that Ctrl-C on the terminal reaches the owner alone.
 
-    def __init__(self, name: str, workers: int, inbox: Inbox) -> None:
+    Parameters
+    ----------
+    command : sequence of str
+        The program and its arguments.
+    inbox : Inbox
+        Where its messages go.
+    path : sequence of str
+        Folders from which it, its processes and its interpreters import, before those that
+        PYTHONPATH names.
+    variables : mapping
+        More of its environment.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        inbox: Inbox,
+        path: Sequence[str] = (),
+        variables: Mapping[str, str] = {},  # never changed
+    ) -> None:
         self._inbox = inbox
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by end
-        # The files have odd escapes by the hundred; each would be reported on stderr.
-        command = [sys.executable, "-W", "ignore", "-m", "bench.demo.runner", name, str(workers)]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=os.environ | {"PYTHONPATH": _python_path()},
+            env={**os.environ, **variables, "PYTHONPATH": _python_path(path)},
             # Not a session: Linux shares the processors evenly between sessions, so independent
             # processes, of a session each, would get more of a busy machine than a pool does.
             process_group=0,
         )
         self.pid = self._process.pid
-        self._reader = threading.Thread(target=self._read, name=f"runner {name}")
+        self._reader = threading.Thread(target=self._read, name="runner")
         self._reader.start()
 
     def send(self, **order: Any) -> None:
@@ -100,6 +115,5 @@ class RunnerProcess:
         self._inbox.put((self, {"event": "ended"}))
 
 
-def _python_path() -> str:
-    """Return a PYTHONPATH by which the runner, its processes and its interpreters find us."""
-    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+def _python_path(folders: Sequence[str]) -> str:
+    return os.pathsep.join(filter(None, [*folders, os.environ.get("PYTHONPATH")]))
