@@ -14,6 +14,21 @@ from setuptools import Extension, setup
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 
 
+def refusal() -> str | None:
+    """Say why there is nothing to build here, if so."""
+    if sys.platform == "win32":
+        return (
+            "it does not run on Windows yet, where it has not been tested; "
+            "use concurrent.futures.ProcessPoolExecutor"
+        )
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return (
+            "it does not support free-threaded builds of CPython; there, "
+            "concurrent.futures.ThreadPoolExecutor runs in parallel by itself"
+        )
+    return None
+
+
 def sources() -> list[str]:
     """Every file of the core but the park_*.c of other platforms."""
     park = "_native/park_linux.c" if sys.platform == "linux" else "_native/park_posix.c"
@@ -46,5 +61,8 @@ def extension() -> Extension:
     )
 
 
-# Elsewhere there is nothing to build, and the import says why in one plain sentence.
+reason = refusal()
+if reason is not None:
+    raise SystemExit(f"interp_executor cannot be built: {reason}.")
+# On another Python there is nothing to build, and the import says why in one plain sentence.
 setup(ext_modules=[extension()] if sys.implementation.name == "cpython" else [])

@@ -11,6 +11,11 @@ if sys.implementation.name != "cpython":
         f"interp_executor needs CPython: {sys.implementation.name} has no subinterpreters "
         "with a GIL of their own"
     )
+if sys.platform == "win32":
+    raise ImportError(
+        "interp_executor does not run on Windows yet: it has not been tested there; "
+        "use concurrent.futures.ProcessPoolExecutor"
+    )
 if sys.version_info < (3, 13):
     raise ImportError(
         "interp_executor needs CPython 3.13 or later: this is "

@@ -33,6 +33,12 @@ def test_pypy_is_refused_with_a_reason() -> None:
     assert "CPython" in message
 
 
+def test_windows_is_refused_with_a_reason() -> None:
+    message = _import_error("import sys; sys.platform = 'win32'")
+    assert "Windows" in message
+    assert "ProcessPoolExecutor" in message
+
+
 def test_a_version_too_old_is_refused_with_a_reason() -> None:
     code = "import sys; sys.version_info = type('V', (tuple,), dict(major=3, minor=12))((3, 12))"
     assert "3.13" in _import_error(code)

@@ -107,6 +107,50 @@ def test_the_wheel_names_its_python_and_its_dependency(wheel: Path) -> None:
     ]
 
 
+def test_the_wheel_tells_pytest_of_its_fixture(wheel: Path) -> None:
+    (name,) = (name for name in names_in_wheel(wheel) if name.endswith("/entry_points.txt"))
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(name).decode()
+    assert "[pytest11]\ninterp_executor = interp_executor.pytest_plugin" in text
+
+
+@pytest.mark.parametrize(
+    ("world", "reason"),
+    [
+        ("import sys; sys.platform = 'win32'", "does not run on Windows yet"),
+        (
+            "import sysconfig; sysconfig.get_config_var = 'Py_GIL_DISABLED'.__eq__",
+            "does not support free-threaded builds",
+        ),
+    ],
+)
+def test_a_build_where_it_cannot_run_is_refused_in_a_sentence(world: str, reason: str) -> None:
+    # setuptools itself is imported first: it must not see the changed world.
+    program = f"import setuptools, runpy\n{world}\nrunpy.run_path('setup.py')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("interp_executor cannot be built: it ")
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("platform", "wanted"), [("linux", ("manylinux", "musllinux")), ("macos", ("macosx",))]
+)
+def test_wheels_are_made_for_each_platform_and_version(
+    platform: str, wanted: tuple[str, ...]
+) -> None:
+    pytest.importorskip("cibuildwheel")
+    command = ["-m", "cibuildwheel", "--platform", platform, "--print-build-identifiers"]
+    builds = run(*command, cwd=ROOT).split()
+    for version in ("cp313", "cp314", "cp315"):
+        for kind in wanted:
+            assert any(build.startswith(f"{version}-{kind}") for build in builds)
+    assert not [build for build in builds if "t-" in build or "win" in build]
+
+
 def test_an_executor_works_from_the_unpacked_wheel(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
