@@ -2,12 +2,15 @@
 
 #include <assert.h>
 
+#define PATIENCE_NS 1000000 /* a worker that was woken has mostly arrived in a twentieth of that */
+
 int
 ix_queue_init(struct ix_queue *queue, unsigned max_workers)
 {
     memset(queue, 0, sizeof *queue);
     queue->max_workers = max_workers;
     queue->cores = (unsigned)ix_cpu_count();
+    queue->patience_ns = PATIENCE_NS;
     atomic_init(&queue->leased, 0);
     return pthread_mutex_init(&queue->lock, NULL);
 }
@@ -44,11 +47,24 @@ pop_seat_locked(struct ix_queue *queue)
     return seat;
 }
 
+/* Whether those that are waking have been waited for long enough; then the wait begins anew. */
+static bool
+is_impatient_locked(struct ix_queue *queue)
+{
+    int64_t now = ix_now_ns();
+    bool impatient = queue->patient_since != 0 && now - queue->patient_since >= queue->patience_ns;
+    if (impatient || queue->patient_since == 0)
+        queue->patient_since = now;
+    return impatient;
+}
+
 /* The worker to wake for the entries there are now, or NULL. */
 static struct ix_seat *
 next_to_wake_locked(struct ix_queue *queue)
 {
-    if (queue->head == NULL || queue->waking >= queue->cores)
+    if (queue->head == NULL || queue->stack == NULL)
+        return NULL;
+    if (queue->waking >= queue->cores && !is_impatient_locked(queue))
         return NULL;
     return pop_seat_locked(queue);
 }
@@ -146,6 +162,15 @@ ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry)
     return taken;
 }
 
+void
+ix_queue_nudge(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct ix_seat *wake = queue->head == NULL ? NULL : pop_seat_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+    notify(wake);
+}
+
 static void wake_all_locked(struct ix_queue *queue);
 
 void
@@ -231,6 +256,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
     if (seat->woken) {
         seat->woken = false;
         queue->waking--;
+        queue->patient_since = 0;
     }
     if (leaves_locked(queue)) {
         result = IX_TAKE_LEAVE;

@@ -3,7 +3,9 @@
  * Everything is protected by one mutex, held for a few dozen instructions and never across a wait, a
  * wake-up or a GIL. A push wakes at most one parked worker, the one that parked last (its caches are
  * warm), and none while as many woken workers as there are processors have yet to arrive: each that
- * arrives wakes the next if entries remain, so a burst does not become a storm of wake-ups.
+ * arrives wakes the next if entries remain, so a burst does not become a storm of wake-ups. That patience
+ * ends after a millisecond: a woken worker may be kept from arriving for long, by a thread that a task has
+ * left in its interpreter and that does not let go of the GIL there.
  */
 #ifndef IX_QUEUE_H
 #define IX_QUEUE_H
@@ -57,9 +59,11 @@ struct ix_queue {
     unsigned waking;   /* workers notified that have not come to take yet */
     unsigned max_workers;
     unsigned cores; /* so many may be waking at a time, and more at work make spinning useless */
-    bool closed;    /* no more pushes; workers leave once it is empty */
-    bool broken;    /* no more pushes; workers leave at once */
-    bool cleared;   /* what had been queued was taken out for good */
+    int64_t patient_since; /* when a wake-up was first saved since one last arrived; 0: none was */
+    int64_t patience_ns;   /* so long none is sent; constant */
+    bool closed;           /* no more pushes; workers leave once it is empty */
+    bool broken;           /* no more pushes; workers leave at once */
+    bool cleared;          /* what had been queued was taken out for good */
     struct ix_queue_counts counts; /* without what the members have counted themselves */
     /* atomic: */
     _Atomic uint32_t leased; /* mirrors counts.workers; joiners sleep on it */
@@ -87,6 +91,9 @@ bool ix_queue_is_empty(struct ix_queue *queue);
  * while it has workers; one that is broken or was cleared does not: then it returns false and steals
  * nothing. Context: any. */
 bool ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry);
+/* Wakes one more worker if any entry waits: for those who have waited long for an outcome, where none of the
+ * woken may come and no further push either. Context: any. Locks: takes the queue's. */
+void ix_queue_nudge(struct ix_queue *queue);
 /* The worker that took a job will not put it back: if the queue is closed, the others may leave. */
 void ix_queue_put_down(struct ix_queue *queue);
 /* Counts in one more worker if fewer than `demand` are unoccupied or on their way; then the caller

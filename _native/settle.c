@@ -1,6 +1,9 @@
 /* From a task to a future's outcome: waiting for the task, and decoding what it brought. */
 #include "future.h"
 
+/* After so many sleeps (of 1, 2, 4, ... ms) a reader looks whether the task waits for nothing. */
+#define ROUNDS_BEFORE_NUDGE 4
+
 PyObject *
 ix_decode_exception(struct ix_module *state, struct ix_reader *reader)
 {
@@ -96,6 +99,8 @@ wait_for_task(struct ix_future *future, PyObject *timeout)
             return -1;
         }
         Py_BEGIN_ALLOW_THREADS
+        if (round >= ROUNDS_BEFORE_NUDGE)
+            ix_queue_nudge(queue); /* no push may come to do so */
         if (spin == NULL || !ix_spin_wait(spin, &task->state, IX_TERMINAL, 0))
             result = ix_task_wait(task, ix_slice_ns(left, round));
         Py_END_ALLOW_THREADS

@@ -101,6 +101,22 @@ def traces() -> list[str]:
     return [name for name, there in found.items() if there]
 
 
+def leave_gil_holder(start: int, go: int, ready: int, stop: int) -> None:
+    """Leave a thread behind that keeps its interpreter's GIL from ready until stop."""
+    import ctypes
+
+    read_holding_gil = ctypes.PyDLL(None).read
+    memory = ctypes.create_string_buffer(1)
+
+    def hold() -> None:
+        os.read(go, 1)
+        os.write(ready, b"!")
+        read_holding_gil(stop, memory, 1)
+
+    threading.Thread(target=hold).start()
+    os.read(start, 1)
+
+
 def leave_thread(fd: int) -> None:
     """Leave a thread behind that waits for the test."""
     threading.Thread(target=os.read, args=(fd, 1)).start()

@@ -78,6 +78,7 @@ set_up_queue(const struct scene_spec *spec)
     ix_queue_init(&scene.queue, (unsigned)workers);
     if (spec->cores != 0)
         scene.queue.cores = (unsigned)spec->cores;
+    scene.queue.patience_ns = INT64_MAX; /* no wake-up may be owed to it */
     for (int i = 0; i < spec->count; i++) {
         if (spec->actors[i].body != ACT_WORK)
             continue;

@@ -214,6 +214,39 @@ def test_no_more_are_woken_at_once_than_may_be_and_no_entry_is_forgotten(rig: Ri
     leave(rig, *seats)
 
 
+def test_patience_with_those_that_were_woken_ends(rig: Rig) -> None:
+    seats = [rig.worker() for _ in range(4)]
+    assert [rig.take(seat) for seat in seats] == ["EMPTY"] * 4
+    for _ in range(4):
+        rig.push()
+    assert [rig.is_woken(seat) for seat in seats] == [False, False, True, True]
+    rig.queue.patience_ns = 0
+    rig.push()
+    assert [rig.is_woken(seat) for seat in seats] == [False, True, True, True]
+    rig.wake(seats[1])
+    rig.take(seats[1])  # with the first that comes, patience begins anew: two are waking still
+    assert rig.queue.patient_since != 0
+    assert not rig.is_woken(seats[0])
+    rig.lib.ix_queue_nudge(rig.queue)
+    for seat in (seats[0], *seats[2:]):
+        rig.wake(seat)
+        assert rig.take(seat) not in ("EMPTY", "LEAVE")
+    assert rig.queue.waking == 0
+    leave(rig, *seats)
+
+
+def test_nobody_is_nudged_where_nothing_is_queued(rig: Rig) -> None:
+    seat = rig.worker()
+    assert rig.take(seat) == "EMPTY"
+    rig.queue.patience_ns = 0
+    rig.lib.ix_queue_nudge(rig.queue)
+    assert not rig.is_woken(seat)
+    rig.push()
+    rig.wake(seat)
+    rig.take(seat)
+    leave(rig, seat)
+
+
 def test_a_woken_worker_that_finds_nothing_parks_again(rig: Rig) -> None:
     seats = [rig.worker() for _ in range(2)]
     assert rig.take(seats[0]) == "EMPTY"
