@@ -6,6 +6,7 @@ on CPython 3.14 and 3.15, and on 3.13 without the standard library's interpreter
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from bench import measures
 from bench.entries import (
@@ -15,6 +16,7 @@ from bench.entries import (
     on,
     pingpong_entry,
     second_executors,
+    spin_iterations,
     spinning,
     standard,
     uneven,
@@ -143,6 +145,19 @@ OBSERVED = (
         "asyncio.gather of 10,000",
         standard(measures.gathered, NOT_PROCESS, workers=2, items=10_000),
         (Bound(THREAD, 1.0), Bound(INTERPRETER, 0.3)),
+    ),
+    Row(
+        "asyncio-ticker",
+        "asyncio",
+        "delay of a 10 ms ticker while 2 workers are busy, p95",
+        standard(
+            measures.ticker_delay,
+            workers=2,
+            items=100,
+            worker_count=2,
+            iterations=partial(spin_iterations, 10e-3),
+        ),
+        (Bound(THREAD, 0.5), Bound(INTERPRETER, 1.0), Bound(PROCESS, 1.0, lenient=True)),
     ),
     Row(
         "as-completed",
