@@ -6,10 +6,12 @@ ARGS ?=
 
 setup = PYTHON="$(PYTHON)" VENV="$(VENV)" tools/setup
 python = $(VENV)/bin/python
+packages = $(VENV)-packages
+extras_of_packages = test packages dask joblib tqdm
 c_files = $(wildcard _native/*.[ch] tests/core/*.[ch] bench/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test stress bench bench-origins lint format types core-sanitizers asan dist clean
+.PHONY: help demo test test-packages stress bench bench-origins lint format types core-sanitizers asan dist clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -24,6 +26,10 @@ demo: ## run the main job on every executor, with a table and a chart
 test: ## run the test suite
 	@$(setup) test
 	@$(python) -m pytest tests $(ARGS)
+
+test-packages: ## run the tests against other packages, in an environment of their own
+	@PYTHON="$(PYTHON)" VENV="$(packages)" tools/setup $(extras_of_packages)
+	@$(packages)/bin/python -m pytest tests/packages $(ARGS)
 
 stress: ## run the long tests that `make test` leaves out
 	@$(setup) test

@@ -17,6 +17,18 @@ class TransferError(PicklingError, TypeError):
     """
 
 
+class NotLoadedError(TransferError):
+    """A worker could not load a task's callable or arguments; nothing of the task has been run.
+
+    Attributes
+    ----------
+    module : str
+        The module that did not load; empty where that is not known.
+    """
+
+    module = ""
+
+
 class TaskError(Exception):
     """Stands for an exception of a task whose class cannot cross.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import _pickle
 from collections import namedtuple
 
-from interp_executor._errors import RemoteTraceback, TaskError, TransferError
+from interp_executor._errors import NotLoadedError, RemoteTraceback, TaskError, TransferError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _attach(error: BaseException, text: str) -> None:
 def encode_unloadable(error: BaseException, what: str) -> bytes:
     """Encode that a worker could not load a task's callable or arguments because of error."""
     reason = str(error) or type(error).__name__
-    outer = TransferError(
+    outer = NotLoadedError(
         f"a worker cannot load the task's {what}: {type(error).__name__}: {reason}"
     )
     outer.__cause__ = error

@@ -55,12 +55,13 @@ class Snapshot:
         return left
 
     def _futures_left(self) -> list[str]:
-        if not self._new_futures():
+        if not self.new_futures():
             return []
         gc.collect()
-        return [repr(future) for future in self._new_futures()]
+        return [repr(future) for future in self.new_futures()]
 
-    def _new_futures(self) -> list[Future[Any]]:
+    def new_futures(self) -> list[Future[Any]]:
+        """Return the futures that have come since and that somebody still holds."""
         return [future for future in _futures() if id(future) not in self.futures]
 
 
