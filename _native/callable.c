@@ -59,23 +59,26 @@ keep(struct ix_module *state, PyObject *fn, struct ix_callable *callable)
 static struct ix_callable *
 encode(struct ix_module *state, PyObject *fn)
 {
-    int kept;
+    int kept, lane;
     unsigned int form;
     const char *data;
     Py_ssize_t length;
     struct ix_callable *callable = NULL;
     PyObject *encoded = PyObject_CallOneArg(state->encode_callable, fn);
 
-    if (encoded == NULL || !PyArg_ParseTuple(encoded, "pIy#", &kept, &form, &data, &length))
+    if (encoded == NULL || !PyArg_ParseTuple(encoded, "pIy#i", &kept, &form, &data, &length, &lane))
         goto done;
     kept = kept && may_be_kept(fn);
     callable = ix_callable_new(kept ? ++state->next_callable_id : 0, form, data, (size_t)length);
     if (callable == NULL) {
         PyErr_NoMemory();
     }
-    else if (kept && keep(state, fn, callable) < 0) {
-        ix_callable_release(callable);
-        callable = NULL;
+    else {
+        atomic_store_explicit(&callable->lane, (uint32_t)lane, memory_order_relaxed);
+        if (kept && keep(state, fn, callable) < 0) {
+            ix_callable_release(callable);
+            callable = NULL;
+        }
     }
 done:
     Py_XDECREF(encoded);

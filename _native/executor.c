@@ -8,6 +8,7 @@
 struct executor {
     PyObject_HEAD
     struct ix_pool_object *pool; /* NULL until attached */
+    uint8_t lane;                /* enum ix_lane, of what is submitted here */
 };
 
 static int
@@ -42,17 +43,23 @@ executor_dealloc(struct executor *self)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(executor_attach_doc, "_attach($self, pool, /)\n--\n\nUse this pool. To be called once.");
+PyDoc_STRVAR(executor_attach_doc, "_attach($self, pool, lane=0, /)\n--\n\n"
+"Use this pool and this lane (0: chosen task by task, 1: processes, 2: interpreters). To be called once.");
 
 static PyObject *
 executor_attach(struct executor *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
                 PyObject *kwnames)
 {
-    if (nargs != 1 || kwnames != NULL || self->pool != NULL
+    long lane = nargs == 2 ? PyLong_AsLong(args[1]) : IX_LANE_ANY;
+    if (PyErr_Occurred())
+        return NULL;
+    if (nargs < 1 || nargs > 2 || kwnames != NULL || self->pool != NULL || lane < 0
+        || lane > IX_LANE_INTERPRETER
         || !PyObject_TypeCheck(args[0], ix_state_of(cls)->pool_type)) {
-        PyErr_SetString(PyExc_TypeError, "_attach() takes a Pool, once");
+        PyErr_SetString(PyExc_TypeError, "_attach() takes a Pool and a lane, once");
         return NULL;
     }
+    self->lane = (uint8_t)lane;
     self->pool = (struct ix_pool_object *)Py_NewRef(args[0]);
     atomic_fetch_add(&self->pool->handles, 1);
     Py_RETURN_NONE;
@@ -123,6 +130,7 @@ executor_submit(struct executor *self, PyTypeObject *cls, PyObject *const *args,
     struct ix_task *task = encode_task(state, args, nargs, kwnames);
     if (task == NULL)
         return fail_submit(state, pool);
+    task->lane = self->lane;
     ix_task_acquire(task); /* one reference for the future, one for the queue */
     PyObject *future = ix_future_new(state, pool, task);
     if (future == NULL) {
@@ -155,6 +163,7 @@ executor_map(struct executor *self, PyTypeObject *cls, PyObject *const *args, Py
     Py_ssize_t chunksize = PyNumber_AsSsize_t(args[2], NULL); /* both clipped */
     options.chunksize = chunksize < INT32_MAX ? (uint32_t)chunksize : INT32_MAX;
     options.buffersize = (size_t)PyNumber_AsSsize_t(args[3], NULL);
+    options.lane = self->lane;
     if (PyErr_Occurred() || ix_timeout_ns(args[4], &options.timeout_ns) < 0)
         return NULL;
     return ix_map_new(ix_state_of(cls), self->pool, args[0], args[1], &options);

@@ -46,6 +46,7 @@ struct ix_job {
     struct ix_callable *callable; /* one reference */
     uint32_t arity;               /* values per item */
     uint32_t chunksize;           /* 0: by measured time */
+    uint8_t lane;                 /* enum ix_lane; set before the first seal */
     pthread_mutex_t lock;
     /* protected by lock: */
     struct ix_segment *oldest, *newest;

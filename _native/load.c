@@ -31,6 +31,7 @@ start_python_side(struct ix_inside *inside, PyObject *module, PyObject *world)
     inside->update_world = PyObject_GetAttrString(module, "update_world");
     inside->encode_raised = PyObject_GetAttrString(module, "encode_raised");
     inside->encode_unloadable = PyObject_GetAttrString(module, "encode_unloadable");
+    inside->refused = PyObject_GetAttrString(module, "refused");
     inside->flush = PyObject_GetAttrString(module, "flush");
     if (PyErr_Occurred())
         return -1;
@@ -71,10 +72,31 @@ ix_inside_clear(struct ix_inside *inside)
     Py_CLEAR(inside->update_world);
     Py_CLEAR(inside->encode_raised);
     Py_CLEAR(inside->encode_unloadable);
+    Py_CLEAR(inside->refused);
     Py_CLEAR(inside->flush);
     ix_codec_clear(&inside->codec);
     if (inside->written.obj != NULL)
         PyBuffer_Release(&inside->written);
+}
+
+/* ---- refusals ---- */
+
+bool
+ix_note_refusal(struct ix_worker *worker, bool loading)
+{
+    if (worker->refused != NULL)
+        return true;
+    PyObject *error = PyErr_GetRaisedException();
+    if (loading || PyErr_GivenExceptionMatches(error, PyExc_ImportError)) {
+        PyObject *modules = PyObject_CallOneArg(worker->inside.refused, error);
+        const char *text = modules == NULL || modules == Py_None ? NULL : PyUnicode_AsUTF8(modules);
+        if (text != NULL)
+            worker->refused = strdup(text);
+        Py_XDECREF(modules);
+        PyErr_Clear(); /* what led here is the outcome */
+    }
+    PyErr_SetRaisedException(error);
+    return worker->refused != NULL;
 }
 
 /* ---- loading ---- */
@@ -88,6 +110,8 @@ ask_owner(struct ix_worker *worker, const char *name, struct ix_callable *callab
     PyObject *bytes, *pool = (PyObject *)worker->pool;
     char *copy = NULL;
 
+    if (pool == NULL)
+        return NULL; /* in a child process: its owner sees why, and asks again */
     ix_worker_to_owner(worker);
     if (callable == NULL)
         bytes = PyObject_CallMethod(pool, name, NULL);
@@ -114,7 +138,7 @@ refresh_world(struct ix_worker *worker)
 {
     size_t length;
     bool changed = false;
-    if (!PyErr_ExceptionMatches(PyExc_ImportError))
+    if (ix_note_refusal(worker, true) || !PyErr_ExceptionMatches(PyExc_ImportError))
         return false;
     PyObject *error = PyErr_GetRaisedException();
     char *world = ask_owner(worker, "world", NULL, &length);
@@ -154,7 +178,7 @@ load_by_value(struct ix_worker *worker, struct ix_callable *callable)
 {
     size_t length;
     PyObject *loaded = NULL;
-    if (callable->id == 0
+    if (callable->id == 0 || worker->refused != NULL
         || !(PyErr_ExceptionMatches(PyExc_ImportError)
              || PyErr_ExceptionMatches(PyExc_AttributeError)))
         return NULL;

@@ -399,6 +399,7 @@ map_alloc(struct ix_module *state, struct ix_pool_object *pool, struct ix_callab
         PyErr_NoMemory();
         return NULL;
     }
+    self->job->lane = options->lane;
     return self;
 }
 

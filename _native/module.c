@@ -143,7 +143,8 @@ module_exec(PyObject *module)
         || add_type(module, &ix_pool_spec, &state->pool_type) < 0
         || add_type(module, &ix_executor_spec, &state->executor_type) < 0
         || add_type(module, &ix_map_spec, &state->map_type) < 0
-        || add_type(module, &ix_worker_spec, &state->worker_type) < 0)
+        || add_type(module, &ix_worker_spec, &state->worker_type) < 0
+        || add_type(module, &ix_child_spec, &state->child_type) < 0)
         return -1;
     return 0;
 }
@@ -158,6 +159,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->executor_type);
     Py_VISIT(state->map_type);
     Py_VISIT(state->worker_type);
+    Py_VISIT(state->child_type);
     Py_VISIT(state->future_type);
     Py_VISIT(state->callables);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(bindings); i++)
@@ -175,6 +177,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->executor_type);
     Py_CLEAR(state->map_type);
     Py_CLEAR(state->worker_type);
+    Py_CLEAR(state->child_type);
     Py_CLEAR(state->future_type);
     Py_CLEAR(state->callables);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(bindings); i++)

@@ -287,6 +287,15 @@ pool_wants_worker(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(ix_queue_wants_worker(&self->queue, 0));
 }
 
+PyDoc_STRVAR(pool_use_processes_doc, "use_processes($self, /)\n--\n\nRun all tasks in processes from now on.");
+
+static PyObject *
+pool_use_processes(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    atomic_store(&self->lane, IX_LANE_PROCESS);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(pool_leave_doc, "leave($self, /)\n--\n\nA worker that had been counted in could not come.");
 
 static PyObject *
@@ -329,6 +338,7 @@ static PyMethodDef pool_methods[] = {
     {"break_", (PyCFunction)pool_break, METH_NOARGS, pool_break_doc},
     {"join", (PyCFunction)pool_join, METH_VARARGS, pool_join_doc},
     {"wants_worker", (PyCFunction)pool_wants_worker, METH_NOARGS, pool_wants_worker_doc},
+    {"use_processes", (PyCFunction)pool_use_processes, METH_NOARGS, pool_use_processes_doc},
     {"leave", (PyCFunction)pool_leave, METH_NOARGS, pool_leave_doc},
     {"counts", (PyCFunction)pool_counts, METH_NOARGS, pool_counts_doc},
     {NULL, NULL, 0, NULL},

@@ -5,14 +5,18 @@
 
 /* ---- outcomes ---- */
 
-/* Encodes the exception that is set as a raised outcome, by `helper` (and `what`, if not NULL). If even
- * that fails (no memory), the outcome says so in plain text. */
-static enum ix_outcome
-put_raised(struct ix_buffer *buffer, PyObject *helper, const char *what)
+/* If even the encoding fails (no memory), the outcome says so in plain text. What a refusal is called is for the
+ * owner to say, which knows whether the call can move: until then it goes as it is. */
+enum ix_outcome
+ix_worker_put_raised(struct ix_worker *worker, struct ix_buffer *buffer, const char *what)
 {
+    struct ix_inside *inside = &worker->inside;
+    worker->unloaded = what;
+    bool refused = ix_note_refusal(worker, what != NULL);
     PyObject *error = PyErr_GetRaisedException();
-    PyObject *bytes = what == NULL ? PyObject_CallOneArg(helper, error)
-                                   : PyObject_CallFunction(helper, "Os", error, what);
+    PyObject *bytes = what == NULL || refused
+                          ? PyObject_CallOneArg(inside->encode_raised, error)
+                          : PyObject_CallFunction(inside->encode_unloadable, "Os", error, what);
     Py_DECREF(error);
     if (bytes != NULL && PyBytes_Check(bytes) && ix_encode_raised(buffer, bytes) == 0) {
         Py_DECREF(bytes);
@@ -27,18 +31,18 @@ put_raised(struct ix_buffer *buffer, PyObject *helper, const char *what)
 
 /* Encodes what the call returned, or what it raised. Steals `result`, which may be NULL. */
 static enum ix_outcome
-put_outcome(struct ix_inside *inside, struct ix_buffer *buffer, PyObject *result)
+put_outcome(struct ix_worker *worker, struct ix_buffer *buffer, PyObject *result)
 {
     size_t start = buffer->length;
     if (result != NULL) {
-        int encoded = ix_encode_value(&inside->codec, buffer, result);
+        int encoded = ix_encode_value(&worker->inside.codec, buffer, result);
         if (encoded == 0) {
             Py_DECREF(result);
             return IX_OUTCOME_VALUE;
         }
         buffer->length = start;
     }
-    enum ix_outcome outcome = put_raised(buffer, inside->encode_raised, NULL);
+    enum ix_outcome outcome = ix_worker_put_raised(worker, buffer, NULL);
     Py_XDECREF(result);
     return outcome;
 }
@@ -59,34 +63,35 @@ flush_output(struct ix_inside *inside)
 
 /* ---- calls ---- */
 
-static enum ix_outcome
-run_call(struct ix_worker *worker, struct ix_callable *callable, struct ix_reader *arguments,
-         struct ix_task *task, struct ix_buffer *outcome)
+void
+ix_worker_forget_notes(struct ix_worker *worker)
+{
+    worker->unloaded = NULL;
+    free(worker->refused);
+    worker->refused = NULL;
+}
+
+enum ix_outcome
+ix_worker_call(struct ix_worker *worker, struct ix_callable *callable, struct ix_reader *arguments,
+               struct ix_task *task, struct ix_buffer *outcome)
 {
     struct ix_inside *inside = &worker->inside;
     struct ix_call call;
     PyObject *fn = ix_load_callable(worker, callable);
     if (fn == NULL)
-        return put_raised(outcome, inside->encode_unloadable, "callable");
+        return ix_worker_put_raised(worker, outcome, "callable");
     if (ix_load_arguments(worker, arguments, &call) < 0) {
         Py_DECREF(fn);
-        return put_raised(outcome, inside->encode_unloadable, "arguments");
+        return ix_worker_put_raised(worker, outcome, "arguments");
     }
     if (task != NULL)
         ix_task_drop_data(task);
     PyObject *result = ix_call_apply(&call, fn);
     ix_call_clear(&call);
     Py_DECREF(fn);
-    enum ix_outcome kind = put_outcome(inside, outcome, result);
+    enum ix_outcome kind = put_outcome(worker, outcome, result);
     flush_output(inside);
     return kind;
-}
-
-bool
-ix_worker_call(struct ix_worker *worker, struct ix_callable *callable, struct ix_reader *arguments,
-               struct ix_buffer *outcome)
-{
-    return run_call(worker, callable, arguments, NULL, outcome) == IX_OUTCOME_VALUE;
 }
 
 /* ---- tasks ---- */
@@ -107,12 +112,23 @@ deliver(struct ix_worker *worker, struct ix_task *task, uint32_t flags)
     ix_worker_to_own(worker);
 }
 
+static enum ix_outcome
+run_somewhere(struct ix_worker *worker, struct ix_task *task, struct ix_buffer *buffer)
+{
+    struct ix_reader arguments = {task->data, task->data + task->length};
+    if (ix_lane_is_process(worker, task->lane, task->callable))
+        return ix_lane_run_task(worker, task, buffer);
+    enum ix_outcome outcome = ix_worker_call(worker, task->callable, &arguments, task, buffer);
+    if (worker->refused != NULL && ix_lane_moves(worker, task->lane, task->callable, buffer))
+        return ix_lane_run_task(worker, task, buffer);
+    return outcome;
+}
+
 static void
 run_task(struct ix_worker *worker, struct ix_task *task)
 {
     char memory[OUTCOME_MEMORY];
     struct ix_buffer buffer;
-    struct ix_reader arguments = {task->data, task->data + task->length};
 
     if (!ix_task_start(task)) {
         ix_seat_settle(&worker->seat, IX_FATE_CANCELLED);
@@ -120,7 +136,7 @@ run_task(struct ix_worker *worker, struct ix_task *task)
         return;
     }
     ix_buffer_init(&buffer, memory, sizeof memory);
-    enum ix_outcome outcome = run_call(worker, task->callable, &arguments, task, &buffer);
+    enum ix_outcome outcome = run_somewhere(worker, task, &buffer);
     if (!ix_task_set_data(task, &buffer))
         outcome = IX_OUTCOME_FAILED; /* no memory; the text is empty */
     ix_buffer_fini(&buffer);
@@ -143,76 +159,88 @@ call_with_item(PyObject *fn, uint32_t arity, PyObject *item)
     return PyObject_Vectorcall(fn, stack + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
-static enum ix_outcome
-run_item(struct ix_worker *worker, PyObject *fn, struct ix_job *job, struct ix_segment *segment,
-         uint32_t index, struct ix_buffer *buffer)
+enum ix_outcome
+ix_worker_call_item(struct ix_worker *worker, PyObject *fn, uint32_t arity,
+                    struct ix_segment *segment, uint32_t index, struct ix_buffer *outcome)
 {
     PyObject *item = ix_load_item(worker, segment, index);
     if (item == NULL)
-        return put_raised(buffer, worker->inside.encode_unloadable, "arguments");
-    PyObject *result = call_with_item(fn, job->arity, item);
+        return ix_worker_put_raised(worker, outcome, "arguments");
+    PyObject *result = call_with_item(fn, arity, item);
     Py_DECREF(item);
-    return put_outcome(&worker->inside, buffer, result);
+    enum ix_outcome kind = put_outcome(worker, outcome, result);
+    flush_output(&worker->inside);
+    return kind;
 }
 
-enum verdict { ALL_WELL, STOPPED, LOST };
-
-/* Runs the claimed items. STOPPED: one failed, or nobody waits for the rest any more. */
-static enum verdict
+/* Runs the claimed items; once a module refuses to load for one, it and those after it may move. */
+static enum ix_verdict
 run_items(struct ix_worker *worker, PyObject *fn, struct ix_job *job, struct ix_claim *claim)
 {
     char memory[OUTCOME_MEMORY];
     struct ix_buffer buffer;
-    enum verdict verdict = ALL_WELL;
+    enum ix_verdict verdict = IX_ALL_WELL;
     ix_buffer_init(&buffer, memory, sizeof memory);
-    for (uint32_t i = 0; i < claim->count && verdict == ALL_WELL; i++) {
+    for (uint32_t i = 0; i < claim->count && verdict == IX_ALL_WELL; i++) {
         if (atomic_load_explicit(&job->abandoned, memory_order_relaxed)) {
-            verdict = STOPPED;
+            verdict = IX_STOPPED;
             break;
         }
         buffer.length = 0;
-        enum ix_outcome outcome = run_item(worker, fn, job, claim->segment, claim->index + i,
-                                           &buffer);
-        flush_output(&worker->inside);
+        enum ix_outcome outcome = ix_worker_call_item(worker, fn, job->arity, claim->segment,
+                                                      claim->index + i, &buffer);
+        if (worker->refused != NULL && ix_lane_moves(worker, job->lane, job->callable, &buffer)) {
+            verdict = ix_lane_run_claim(worker, job, claim);
+            break;
+        }
         if (outcome == IX_OUTCOME_FAILED || !ix_job_add(job, claim, &buffer))
-            verdict = LOST;
+            verdict = IX_LOST;
         else if (outcome != IX_OUTCOME_VALUE)
-            verdict = STOPPED;
+            verdict = IX_STOPPED;
     }
     ix_buffer_fini(&buffer);
     return verdict;
 }
 
-/* The only outcome of a claim whose callable cannot be loaded. */
-static enum verdict
+/* A claim whose callable cannot be loaded has one outcome, unless it moves. */
+static enum ix_verdict
 fail_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
     struct ix_buffer buffer = {0};
-    put_raised(&buffer, worker->inside.encode_unloadable, "callable");
-    bool added = ix_job_add(job, claim, &buffer);
+    enum ix_verdict verdict;
+    ix_worker_put_raised(worker, &buffer, "callable");
+    if (worker->refused != NULL && ix_lane_moves(worker, job->lane, job->callable, &buffer))
+        verdict = ix_lane_run_claim(worker, job, claim);
+    else
+        verdict = ix_job_add(job, claim, &buffer) ? IX_STOPPED : IX_LOST;
     ix_buffer_fini(&buffer);
-    return added ? STOPPED : LOST;
+    return verdict;
+}
+
+static enum ix_verdict
+run_claim_here(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
+{
+    PyObject *fn = ix_load_callable(worker, job->callable);
+    if (fn == NULL)
+        return fail_claim(worker, job, claim);
+    int64_t start = ix_now_ns();
+    enum ix_verdict verdict = run_items(worker, fn, job, claim);
+    Py_DECREF(fn);
+    if (verdict == IX_ALL_WELL)
+        ix_job_measure(job, claim->count, ix_now_ns() - start);
+    return verdict;
 }
 
 static void
 run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
-    enum verdict verdict;
-    PyObject *fn = ix_load_callable(worker, job->callable);
-    if (fn == NULL) {
-        verdict = fail_claim(worker, job, claim);
-    }
-    else {
-        int64_t start = ix_now_ns();
-        verdict = run_items(worker, fn, job, claim);
-        Py_DECREF(fn);
-        if (verdict == ALL_WELL)
-            ix_job_measure(job, claim->count, ix_now_ns() - start);
-    }
-    if (verdict == STOPPED)
+    enum ix_verdict verdict = ix_lane_is_process(worker, job->lane, job->callable)
+                                  ? ix_lane_run_claim(worker, job, claim)
+                                  : run_claim_here(worker, job, claim);
+    if (verdict == IX_STOPPED)
         ix_job_end(job, IX_JOB_CANCELLED); /* the reader stops at the failure */
     ix_seat_settle(&worker->seat, IX_FATE_JOB);
-    ix_job_settle(job, claim, verdict == LOST);
+    ix_job_settle(job, claim, verdict == IX_LOST);
 }
 
 static void

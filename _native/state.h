@@ -16,13 +16,14 @@
 #include "runtime.h"
 
 struct ix_module {
-    PyTypeObject *callable_type, *outbox_type, *pool_type, *executor_type, *map_type, *worker_type;
+    PyTypeObject *callable_type, *outbox_type, *pool_type, *executor_type, *map_type, *worker_type,
+        *child_type;
     PyTypeObject *future_type; /* made by configure(): it needs concurrent.futures */
     /* The owner's side, set by configure(); NULL in an interpreter that only works for another. */
     struct ix_codec codec;
     PyObject *callables; /* dict: function -> Callable, for those that workers keep */
     uint32_t next_callable_id;
-    PyObject *encode_callable;   /* (fn) -> (keep, form, bytes) */
+    PyObject *encode_callable;   /* (fn) -> (keep, form, bytes, lane) */
     PyObject *decode_exception;  /* (bytes) -> exception */
     PyObject *broken_error;      /* (pool) -> exception */
     PyObject *failed_error;      /* (text) -> exception */
@@ -69,6 +70,7 @@ struct ix_pool_object {
     _Atomic uint32_t handles; /* executors and views that can still submit */
     struct ix_spin spin;      /* of those who wait for results */
     uint32_t forks;           /* as ix_runtime_forks when the pool was made */
+    _Atomic uint32_t lane; /* IX_LANE_PROCESS once the initializer has proved to need a process */
 };
 extern PyType_Spec ix_pool_spec;
 /* Whether the pool was made before this process was forked from another. Its workers live there, and its
@@ -113,11 +115,15 @@ extern PyType_Spec ix_map_spec;
 struct ix_map_options {
     uint32_t chunksize; /* 0: by measured time */
     size_t buffersize;  /* 0: consume the inputs at once */
+    uint8_t lane;       /* enum ix_lane */
     int64_t timeout_ns; /* negative: none */
 };
 /* Returns the iterator, with the inputs consumed as the options say, or NULL with an exception set. */
 PyObject *ix_map_new(struct ix_module *state, struct ix_pool_object *pool, PyObject *fn,
                      PyObject *iterators, const struct ix_map_options *options);
+
+/* child.c: the far end of the process lane. */
+extern PyType_Spec ix_child_spec;
 
 /* worker.c */
 extern PyType_Spec ix_worker_spec;

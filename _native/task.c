@@ -9,6 +9,7 @@ ix_callable_new(uint32_t id, uint32_t form, const char *data, size_t length)
     if (callable == NULL)
         return NULL;
     atomic_init(&callable->refs, 1);
+    atomic_init(&callable->lane, IX_LANE_ANY);
     callable->id = id;
     callable->form = form;
     callable->length = length;
@@ -54,6 +55,7 @@ ix_task_new(struct ix_callable *callable, struct ix_buffer *arguments)
     task->length = 0;
     task->capacity = (uint32_t)room;
     task->outcome = IX_OUTCOME_NONE;
+    task->lane = IX_LANE_ANY;
     if (!ix_task_set_data(task, arguments)) {
         free(task);
         return NULL;

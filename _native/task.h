@@ -46,16 +46,25 @@ enum ix_outcome {
 
 enum ix_entry_kind { IX_ENTRY_TASK, IX_ENTRY_JOB };
 
+/* Where a task runs, as bits that are combined: its own (or its job's), its callable's, its pool's. A word
+ * without IX_LANE_PROCESS means an interpreter, which is the case that costs nothing to find out. */
+enum ix_lane {
+    IX_LANE_ANY = 0,
+    IX_LANE_PROCESS = 1, /* chosen by hand; or the callable, or the initializer, needs a process */
+    IX_LANE_INTERPRETER = 2, /* chosen by hand */
+};
+
 /* What a queue holds: the first member of a task and of a map job. */
 struct ix_entry {
     struct ix_entry *next; /* protected by the queue's lock, or by whoever holds the entry */
     enum ix_entry_kind kind;
 };
 
-/* A callable in the form in which it crosses. Immutable once made; shared by its tasks. */
+/* A callable in the form in which it crosses. Immutable once made, but for its lane; shared by its tasks. */
 struct ix_callable {
     _Atomic uint32_t refs;
-    uint32_t id;   /* nonzero: workers keep the decoded callable under this number */
+    _Atomic uint32_t lane; /* IX_LANE_PROCESS once it has proved to need a process */
+    uint32_t id;           /* nonzero: workers keep the decoded callable under this number */
     uint32_t form; /* how `data` is to be read: agreed between _serialize.py and _worker.py */
     size_t length;
     char data[];
@@ -71,6 +80,7 @@ struct ix_task {
     size_t length;
     uint32_t capacity; /* of room */
     uint8_t outcome;   /* enum ix_outcome */
+    uint8_t lane;      /* enum ix_lane; set before the push */
     char room[];
 };
 

@@ -11,7 +11,8 @@
 void
 ix_worker_to_owner(struct ix_worker *self)
 {
-    self->own_ts = PyEval_SaveThread();
+    if (self->own_ts != NULL)
+        self->own_ts = PyEval_SaveThread();
     PyEval_RestoreThread(self->owner_ts);
 }
 
@@ -19,7 +20,8 @@ void
 ix_worker_to_own(struct ix_worker *self)
 {
     self->owner_ts = PyEval_SaveThread();
-    PyEval_RestoreThread(self->own_ts);
+    if (self->own_ts != NULL)
+        PyEval_RestoreThread(self->own_ts);
 }
 
 /* Daemon threads and fork would outlive, or copy, an interpreter that knows nothing of it. */
@@ -120,7 +122,18 @@ worker_open(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
     Py_RETURN_NONE;
 }
 
-/* Context: own GIL; released while there is nothing to do. */
+/* Context: own GIL, or none. */
+static void
+sleep_at_queue(struct ix_worker *self)
+{
+    if (self->own_ts != NULL)
+        self->own_ts = PyEval_SaveThread();
+    ix_queue_sleep(&self->seat);
+    if (self->own_ts != NULL)
+        PyEval_RestoreThread(self->own_ts);
+}
+
+/* Context: own GIL, or none without an interpreter; released while there is nothing to do. */
 static void
 serve(struct ix_worker *self, uint64_t max_runs)
 {
@@ -134,9 +147,7 @@ serve(struct ix_worker *self, uint64_t max_runs)
                 return;
             break;
         case IX_TAKE_EMPTY:
-            Py_BEGIN_ALLOW_THREADS
-            ix_queue_sleep(&self->seat);
-            Py_END_ALLOW_THREADS
+            sleep_at_queue(self);
             break;
         case IX_TAKE_LEAVE:
             return;
@@ -146,14 +157,13 @@ serve(struct ix_worker *self, uint64_t max_runs)
 
 PyDoc_STRVAR(worker_serve_doc, "serve($self, pool, max_runs, /)\n--\n\n"
 "Run what the pool's queue brings, until it closes or max_runs (0: no limit) are done.\n\n"
-"Returns whether the limit was reached. leave(pool) must follow, once the worker is clean.");
+"Returns whether the limit was reached. leave(pool) must follow, once the worker is clean. Without an\n"
+"interpreter the worker can serve a pool all of whose tasks go to processes.");
 
 static PyObject *
 worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
              PyObject *Py_UNUSED(kwnames))
 {
-    if (check_open(self, true) < 0)
-        return NULL;
     if (nargs != 2 || !PyObject_TypeCheck(args[0], ix_state_of(cls)->pool_type)) {
         PyErr_SetString(PyExc_TypeError, "serve() takes a Pool and an int");
         return NULL;
@@ -162,6 +172,8 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
     if (max_runs == -1 && PyErr_Occurred())
         return NULL;
     self->pool = (struct ix_pool_object *)args[0];
+    if (atomic_load(&self->pool->lane) != IX_LANE_PROCESS && check_open(self, true) < 0)
+        return NULL;
     self->runs = 0;
     ix_queue_arrive(&self->pool->queue, &self->seat);
     ix_worker_to_own(self);
@@ -220,7 +232,8 @@ worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
         struct ix_pool_object *pool = self->pool;
         self->pool = (struct ix_pool_object *)args[0]; /* whose world may be asked for */
         ix_worker_to_own(self);
-        ok = ix_worker_call(self, callable, &reader, &outcome);
+        ok = ix_worker_call(self, callable, &reader, NULL, &outcome) == IX_OUTCOME_VALUE;
+        ix_worker_forget_notes(self);
         ix_worker_to_owner(self);
         self->pool = pool;
         reader = (struct ix_reader){outcome.data, outcome.data + outcome.length};

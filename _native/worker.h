@@ -17,12 +17,17 @@ struct ix_inside {
     PyObject *update_world;      /* (bytes) -> whether anything changed */
     PyObject *encode_raised;     /* (exception) -> bytes */
     PyObject *encode_unloadable; /* (exception, what) -> bytes */
+    PyObject *refused;           /* (exception) -> the modules that refused to load, or None */
     PyObject *flush;             /* () */
     Py_buffer written;           /* one byte, nonzero once a stream holds output */
     struct ix_codec codec;
     PyObject **callables; /* by number; NULL where unknown */
     uint32_t ncallables;
 };
+
+/* How a claim ended. STOPPED: an item failed, or nobody waits for the rest any more. LOST: an outcome, for want
+ * of memory. */
+enum ix_verdict { IX_ALL_WELL, IX_STOPPED, IX_LOST };
 
 struct ix_worker {
     PyObject_HEAD /* of the owner */
@@ -32,14 +37,27 @@ struct ix_worker {
     struct ix_inside inside;
     uint64_t runs;  /* tasks and claims in the present lease */
     uint32_t forks; /* as ix_runtime_forks when the worker was made */
+    /* Of the present call; static and raw memory, so that either side may read them: */
+    const char *unloaded; /* "callable" or "arguments": what could not be loaded; or NULL */
+    char *refused; /* the extensions that refused to load here, separated by spaces; or NULL */
 };
 
 /* Runs one entry and gives its reference away. */
 void ix_worker_run(struct ix_worker *worker, struct ix_entry *entry);
-/* Runs a call that belongs to no task. Returns the outcome's encoding in `outcome`, and whether it
- * is a value. */
-bool ix_worker_call(struct ix_worker *worker, struct ix_callable *callable,
-                    struct ix_reader *arguments, struct ix_buffer *outcome);
+/* Runs a call, of a task or of none (NULL): whether it returned or raised, `outcome` has it encoded. Sets
+ * `unloaded` and `refused` of the worker. */
+enum ix_outcome ix_worker_call(struct ix_worker *worker, struct ix_callable *callable,
+                               struct ix_reader *arguments, struct ix_task *task,
+                               struct ix_buffer *outcome);
+/* Calls `fn` with one item of a map and encodes the outcome, as above. */
+enum ix_outcome ix_worker_call_item(struct ix_worker *worker, PyObject *fn, uint32_t arity,
+                                    struct ix_segment *segment, uint32_t index,
+                                    struct ix_buffer *outcome);
+/* Encodes the exception that is set, raised while `what` was being loaded, or by the call (NULL). */
+enum ix_outcome ix_worker_put_raised(struct ix_worker *worker, struct ix_buffer *buffer,
+                                     const char *what);
+/* Forgets what the last call has noted. Context: any. */
+void ix_worker_forget_notes(struct ix_worker *worker);
 
 /* Sets sys.path (encoded by the owner), imports the Python side and gives it the world. Returns 0, or -1
  * with an exception set. */
@@ -57,8 +75,37 @@ int ix_load_arguments(struct ix_worker *worker, struct ix_reader *reader, struct
  * reference, or NULL with an exception set. */
 PyObject *ix_load_item(struct ix_worker *worker, struct ix_segment *segment, uint32_t index);
 
+/* Notes which extensions refused to load, if that is what the exception says that is set: any, when it was
+ * raised while something was `loading`; an ImportError, when user code raised it. Returns whether it is. */
+bool ix_note_refusal(struct ix_worker *worker, bool loading);
+
+/* lane.c: the process lane, seen from the worker's thread. It asks its pool, in the owner. */
+/* Whether what has these lanes goes to a process. */
+static inline bool
+ix_lane_is_process(struct ix_worker *worker, uint32_t own, struct ix_callable *callable)
+{
+    uint32_t lane = own | atomic_load_explicit(&callable->lane, memory_order_relaxed)
+                    | atomic_load_explicit(&worker->pool->lane, memory_order_relaxed);
+    if (lane == IX_LANE_ANY)
+        return false;
+    /* Where there is no interpreter, the process lane explains that to who has asked for one. */
+    return (own & IX_LANE_INTERPRETER) == 0 || worker->own_ts == NULL;
+}
+/* Runs a task in the worker's process and waits for its outcome. */
+enum ix_outcome ix_lane_run_task(struct ix_worker *worker, struct ix_task *task,
+                                 struct ix_buffer *outcome);
+/* An extension has refused to load in the call whose outcome is given, and nobody has seen it yet. True: the
+ * callable goes to processes from now on, and so must this call. False: `outcome` tells the user why
+ * it does not. */
+bool ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *callable,
+                   struct ix_buffer *outcome);
+/* Runs, in the worker's process, those items of a claim that have no outcome yet. */
+enum ix_verdict ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job,
+                                  struct ix_claim *claim);
+
 /* worker.c. Moves the thread to the owner's interpreter and back. Context: on entry the worker's GIL, on
- * return the owner's; and the other way round. */
+ * return the owner's; and the other way round. A worker without an interpreter, whose pool needs processes
+ * alone, holds no GIL where another would hold its own. */
 void ix_worker_to_owner(struct ix_worker *worker);
 void ix_worker_to_own(struct ix_worker *worker);
 

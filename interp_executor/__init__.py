@@ -30,14 +30,22 @@ if "t" in getattr(sys, "abiflags", ""):
 TYPE_CHECKING = False  # not from typing, which every worker would have to import
 if TYPE_CHECKING:
     from interp_executor._compare.api import compare
-    from interp_executor._errors import BrokenInterpreterPool, TaskError, TransferError
+    from interp_executor._errors import (
+        BrokenInterpreterPool,
+        IncompatibleModuleError,
+        ProcessCrashError,
+        TaskError,
+        TransferError,
+    )
     from interp_executor._executor import ExecutorStats, InterpreterPoolExecutor
     from interp_executor._hive import close_idle_workers, prewarm, set_idle_timeout
 
 __all__ = [
     "BrokenInterpreterPool",
     "ExecutorStats",
+    "IncompatibleModuleError",
     "InterpreterPoolExecutor",
+    "ProcessCrashError",
     "TaskError",
     "TransferError",
     "close_idle_workers",
@@ -51,7 +59,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "BrokenInterpreterPool": "_errors",
     "ExecutorStats": "_executor",
+    "IncompatibleModuleError": "_errors",
     "InterpreterPoolExecutor": "_executor",
+    "ProcessCrashError": "_errors",
     "TaskError": "_errors",
     "TransferError": "_errors",
     "close_idle_workers": "_hive",

@@ -34,7 +34,7 @@ def encode_in_context(fn: object) -> bytes | None:
     if not isinstance(context, Context) or not fn.args or fn.func.__name__ != "run":
         return None
     inner, *args = fn.args
-    _, form, data = encode_callable(inner)
+    _, form, data, _ = encode_callable(inner)
     call = _dumps(tuple(args), fn.keywords)
     return _pickle.dumps((form, data, call, _travellers(context)), 5)
 

@@ -29,6 +29,14 @@ class NotLoadedError(TransferError):
     module = ""
 
 
+class IncompatibleModuleError(ImportError):
+    """A task needs an extension module that does not load in an interpreter, and could not move.
+
+    The message says why the task was not run in a process instead, and the ways out. ``name`` is
+    the extension; ``__cause__`` is the exception of its import, where there was one.
+    """
+
+
 class TaskError(Exception):
     """Stands for an exception of a task whose class cannot cross.
 
@@ -88,17 +96,39 @@ def _make_broken_interpreter_pool() -> type:
     )
 
 
+def _make_process_crash_error() -> type:
+    from concurrent.futures.process import BrokenProcessPool
+
+    return type(
+        "ProcessCrashError",
+        (BrokenProcessPool,),
+        {
+            "__doc__": "The process that ran a task has died.\n\n"
+            "The message names the signal or the exit status. The executor goes on: only the task\n"
+            "that ran there is lost.",
+            "__module__": "interp_executor",
+        },
+    )
+
+
 if TYPE_CHECKING:
     from concurrent.futures.process import BrokenProcessPool
     from concurrent.futures.thread import BrokenThreadPool
+
+    class ProcessCrashError(BrokenProcessPool):
+        """The process that ran a task has died."""
 
     class BrokenInterpreterPool(BrokenThreadPool, BrokenProcessPool):
         """An initializer failed: the pool is not usable any more."""
 
 
 def __getattr__(name: str) -> object:
-    # Made on first use: its base for processes costs the import of multiprocessing.
-    if name != "BrokenInterpreterPool":
+    # Made on first use: their base for processes costs the import of multiprocessing.
+    makers = {
+        "BrokenInterpreterPool": _make_broken_interpreter_pool,
+        "ProcessCrashError": _make_process_crash_error,
+    }
+    if name not in makers:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = _make_broken_interpreter_pool()
+    value = globals()[name] = makers[name]()
     return value

@@ -35,6 +35,7 @@ from concurrent.futures import (
 from interp_executor import _native, _outcome, _serialize
 from interp_executor._errors import TransferError
 from interp_executor._hive import Pool, WorkerThread, broken_error, hive
+from interp_executor._lane import LANES
 
 TYPE_CHECKING = False  # typing is slow to import, and dataclasses slower
 if TYPE_CHECKING:
@@ -52,11 +53,15 @@ if TYPE_CHECKING:
         failed: int
         cancelled: int
         warm: int
+        processes: int
+        sent_to_processes: int
+        moved: tuple[str, ...]
 
 else:
     _Stats = namedtuple(
         "_Stats",
-        "max_workers workers idle running queued submitted completed failed cancelled warm",
+        "max_workers workers idle running queued submitted completed failed cancelled warm "
+        "processes sent_to_processes moved",
     )
 
 _LOGGER = logging.getLogger("concurrent.futures")
@@ -114,6 +119,12 @@ class ExecutorStats(_Stats):
         those that a worker found cancelled. Items of maps are not counted.
     warm : int
         Interpreters of this process's hive that wait for an executor.
+    processes : int
+        Child processes that workers have at the moment for tasks that need one.
+    sent_to_processes : int
+        Tasks, and claims of maps, that have gone to processes so far.
+    moved : tuple of str
+        Extension modules that do not load in an interpreter and made tasks move to processes.
     """
 
     __slots__ = ()
@@ -140,6 +151,17 @@ def _is_context(value: object) -> bool:
     return module is not None and isinstance(value, module.BaseContext)
 
 
+def _sort_out(mp_context: Any, thread_name_prefix: Any) -> tuple[Any, Any]:
+    """Take a context in the place of the name as what ProcessPoolExecutor takes it for."""
+    if _is_context(thread_name_prefix):
+        if mp_context is not None:
+            raise TypeError("mp_context is given twice")
+        mp_context, thread_name_prefix = thread_name_prefix, ""
+    if mp_context is not None and not _is_context(mp_context):
+        raise TypeError(f"mp_context must be a multiprocessing context, not {mp_context!r}")
+    return mp_context, thread_name_prefix
+
+
 class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
     """Runs calls in warm subinterpreters of this process, each with its own GIL.
 
@@ -158,7 +180,11 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
     max_tasks_per_child : int, optional
         After so many tasks an interpreter is ended and another takes its place; by default never.
     mp_context : multiprocessing context, optional
-        Accepted for ProcessPoolExecutor's sake; no processes are started.
+        How processes are started for tasks that need one; by default by forkserver, or spawn where
+        there is none. A context that forks makes no process once interpreters are at work.
+    fallback : {"process", None}, optional
+        Where a task runs whose code needs a module that does not load in an interpreter with a GIL
+        of its own: in a process of its worker's; None: nowhere, it raises IncompatibleModuleError.
     reuse : bool, optional
         Keep the interpreters for later executors of this process, scrubbed of user modules, hooks
         and handlers. Otherwise only those that are provably as new are kept.
@@ -179,13 +205,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         max_tasks_per_child: int | None = None,
         mp_context: Any = None,
         reuse: bool = False,
+        fallback: str | None = "process",
     ) -> None:
-        if _is_context(thread_name_prefix):
-            if mp_context is not None:
-                raise TypeError("mp_context is given twice")
-            mp_context, thread_name_prefix = thread_name_prefix, ""
-        if mp_context is not None and not _is_context(mp_context):
-            raise TypeError(f"mp_context must be a multiprocessing context, not {mp_context!r}")
+        mp_context, thread_name_prefix = _sort_out(mp_context, thread_name_prefix)
         if max_workers is None:
             max_workers = os.process_cpu_count() or 1
         if max_workers <= 0:
@@ -197,7 +219,11 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
                 raise TypeError("max_tasks_per_child must be an integer")
             if max_tasks_per_child <= 0:
                 raise ValueError("max_tasks_per_child must be >= 1")
+        if fallback not in ("process", None):
+            raise ValueError(f"fallback must be 'process' or None, not {fallback!r}")
         pool = Pool(max_workers, hive().outbox)
+        pool.fallback = fallback is not None
+        pool.mp_context = mp_context
         pool.thread_name_prefix = thread_name_prefix or f"InterpreterPoolExecutor-{next(_counter)}"
         pool.initializer = initializer
         pool.initargs = tuple(initargs)
@@ -206,7 +232,8 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         self._adopt(pool, mp_context, {})
 
     def _adopt(self, pool: Pool, mp_context: Any, options: dict[str, Any]) -> None:
-        self._attach(pool)
+        lane = options.get("lane", None if pool.fallback else "interpreter")
+        self._attach(pool, LANES[lane])
         self._pool = pool
         self._mp_context = mp_context
         self._options = options
@@ -275,7 +302,13 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             pool.join()
             pool.join_threads()
 
-    def with_options(self, *, chunksize: int | None = None, buffersize: int | None = None) -> Self:
+    def with_options(
+        self,
+        *,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+        lane: str | None = None,
+    ) -> Self:
         """Return a view of this executor whose calls have other defaults.
 
         A view has the full interface and shares the workers; shutting it down shuts all down. Its
@@ -285,9 +318,15 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         ----------
         chunksize, buffersize : int, optional
             The defaults of map().
+        lane : {"process", "interpreter"}, optional
+            Where calls run: in a process of the worker's, which a crash of the task takes along
+            alone, or in its interpreter, come what may. By default in the interpreter, unless it
+            cannot load what the call needs.
         """
         _check_map_sizes(chunksize, buffersize)
-        given = {"chunksize": chunksize, "buffersize": buffersize}
+        if lane not in LANES:
+            raise ValueError(f"lane must be 'process' or 'interpreter', not {lane!r}")
+        given = {"chunksize": chunksize, "buffersize": buffersize, "lane": lane}
         options = {name: value for name, value in given.items() if value is not None}
         view = type(self).__new__(type(self))
         view.__dict__.update(self.__dict__)
@@ -309,6 +348,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             failed=failed,
             cancelled=cancelled,
             warm=pool.hive.warm(),
+            processes=pool.processes_alive(),
+            sent_to_processes=pool.sent,
+            moved=tuple(pool.moved),
         )
 
     # What monitors, tests and subclasses read of a ThreadPoolExecutor.

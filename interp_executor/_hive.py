@@ -22,10 +22,14 @@ import warnings
 import weakref
 
 from interp_executor import _native, _serialize, _worker, _world
+from interp_executor._lane import ProcessLane
+from interp_executor._refusal import refused_modules
 
 TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from interp_executor._process import WorkerProcess
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
@@ -38,7 +42,7 @@ _IMPORT_BEFORE_WORKERS = ("datetime",) if sys.version_info < (3, 14) else ()
 _MOST_ENDING_BEHIND = 64
 
 
-class Pool(_native.Pool):
+class Pool(ProcessLane):
     """The queue of an executor and what its workers need to know of it.
 
     Executors and their views share it, and workers hold it while they serve it; it knows none of
@@ -46,6 +50,7 @@ class Pool(_native.Pool):
     """
 
     def __init__(self, max_workers: int, outbox: _native.Outbox) -> None:
+        super().__init__()
         self.max_workers = max_workers
         self.thread_name_prefix = ""
         self.initializer: Callable[..., object] | None = None
@@ -135,6 +140,8 @@ class WorkerThread(threading.Thread):
         self._path = _world.path()
         self._sent_world = _world.encode()
         self._worker = _native.Worker()
+        self.process: WorkerProcess | None = None  # of the present lease
+        self._bare = False  # without an interpreter: the pool runs everything in processes
         self._mail = threading.Lock()  # released once per assignment
         self._mail.acquire()
         self._begun = threading.Lock()  # taken once: by the thread, or by who calls it off
@@ -168,6 +175,9 @@ class WorkerThread(threading.Thread):
         self._mail.release()
 
     def _open(self) -> bool:
+        if self._pool is not None and self._pool.moved_by is not None:
+            self._bare = True
+            return True
         try:
             self._worker.open(self._path, self._sent_world)
         except RuntimeError as error:
@@ -197,10 +207,12 @@ class WorkerThread(threading.Thread):
             pool.threads.add(self)
         arrived = self._set_up(pool)
         worn = arrived and self._worker.serve(pool, pool.max_tasks_per_child or 0)
-        kept = arrived and not worn and self._is_fit(pool)
-        emptied = kept or (arrived and not worn and self._is_emptied(pool))
+        pool.end_process(self)
+        reusable = arrived and not worn and not self._bare
+        kept = reusable and self._is_fit(pool)
+        emptied = kept or (reusable and self._is_emptied(pool))
         self.ending = not kept
-        if not emptied:
+        if not emptied and not self._bare:
             self._worker.close()
         with pool.lock:
             if emptied:
@@ -217,15 +229,22 @@ class WorkerThread(threading.Thread):
     def _set_up(self, pool: Pool) -> bool:
         """Name the worker and run the pool's initializer; whether that went well."""
         worker = self._worker
+        if self._bare:
+            return True
         try:
             worker.call(pool, _worker.name_thread, self.name)
             world = pool.world()
             if world != self._sent_world:
                 worker.call(pool, _worker.update_world, world)
                 self._sent_world = world
-            if pool.initializer is not None:
+            if pool.initializer is not None and pool.moved_by is None:
                 worker.call(pool, pool.initializer, *pool.initargs)
         except BaseException as error:
+            refused = refused_modules(error)
+            if refused and pool.move(refused[0]):
+                worker.close()
+                self._bare = True
+                return True
             _LOGGER.critical("Exception in initializer:", exc_info=error)
             pool.fail(error)
             return False
@@ -283,6 +302,7 @@ class Hive:
         self._notifier: threading.Thread | None = None
         self._idle_timeout = 60.0
         self._spares = itertools.count()
+        self._prepared = False
 
     def lease(self, pool: Pool) -> None:
         """Give the pool a worker: a parked one, or a new thread.
@@ -320,6 +340,19 @@ class Hive:
                 if pool is not None:
                     pool.leave()
             raise
+
+    def prepare_processes(self) -> None:
+        """Make sure that at the exit work is finished before processes are taken away.
+
+        The exit ends what concurrent.futures.process knows of, and calls back the youngest first.
+        """
+        with self._lock:
+            if self._prepared:
+                return
+            __import__("concurrent.futures.process")
+
+            threading._register_atexit(self.close)  # type: ignore[attr-defined]
+            self._prepared = True
 
     def _start_notifier_locked(self) -> None:
         if self._notifier is not None:
@@ -432,8 +465,16 @@ class Hive:
             return len(self._parked)
 
 
+def _is_loading_main() -> bool:
+    """Whether the main script is being loaded for its definitions: by a worker, or in a process."""
+    process = sys.modules.get("multiprocessing.process")
+    return _worker.loading_main or (
+        process is not None and getattr(process.current_process(), "_inheriting", False)
+    )
+
+
 def _refuse_while_loading_main() -> None:
-    if _worker.loading_main:
+    if _is_loading_main():
         raise RuntimeError(
             "An attempt has been made to use an InterpreterPoolExecutor while a worker loads the "
             "main script. Workers load it to find the functions it defines, so what is to run "

@@ -9,6 +9,7 @@ itself: a ``TaskError`` with its name, message and traceback then stands in its 
 from __future__ import annotations
 
 import _pickle
+import sys
 from collections import namedtuple
 
 from interp_executor._errors import NotLoadedError, RemoteTraceback, TaskError, TransferError
@@ -219,7 +220,21 @@ def _attach(error: BaseException, text: str) -> None:
     while root.__cause__ is not None and id(root.__cause__) not in seen:
         root = root.__cause__
         seen.add(id(root))
-    root.__cause__ = RemoteTraceback(text)
+    if not isinstance(root, RemoteTraceback):  # of an exception that crosses a second time
+        root.__cause__ = RemoteTraceback(text)
+
+
+def framed(error: BaseException) -> bytes:
+    """Encode an exception as the C codec does, for an outcome that is made in the owner."""
+    data = encode(error)
+    return b"!" + len(data).to_bytes(8, sys.byteorder) + data
+
+
+def unframed(outcome: bytes) -> BaseException:
+    """Decode the exception of an outcome of the C codec's."""
+    if outcome[:1] == b"!":
+        return decode(outcome[9:])
+    return failed(outcome.decode(errors="replace"))
 
 
 def encode_unloadable(error: BaseException, what: str) -> bytes:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 _SIGNS = (
     r"module ([\w.]+) does not support loading in subinterpreters",  # CPython
-    r"(?P<pyo3>PyO3 modules (?:do not yet|may not|compiled for).*(?:sub)?interpreter)",
-    r"Interpreter change detected - this module can only be loaded into one interpreter",  # Cython
+    r"()PyO3 modules .*(?:sub-?interpreter|initialized once)",
+    r"()Interpreter change detected - this module can only be loaded into one inter",  # Cython
 )
 
 
@@ -30,16 +30,47 @@ def refused_module(error: BaseException) -> str | None:
     str or None
         The extension's name; where nobody tells it, the name of the module whose import failed.
     """
+    for link in _chain(error):
+        if isinstance(link, ImportError):
+            name = _extension(link)
+            if name is not None:
+                return name
+    return None
+
+
+def refused_modules(error: BaseException) -> list[str]:
+    """Return the extension that refused to load, first, and the modules whose import it spoilt."""
+    extension = refused_module(error)
+    if extension is None:
+        return []
+    spoilt = (name for link in _chain(error) for name, _ in _imports(link))
+    return list(dict.fromkeys([extension, *spoilt]))
+
+
+def _extension(error: ImportError) -> str | None:
     import re
 
-    for link in _chain(error):
-        text = str(link) if isinstance(link, ImportError) else ""
-        for sign in _SIGNS:
-            found = re.search(sign, text)
-            if found is not None:
-                named = found.group(1) if found.lastindex and not found.lastgroup else None
-                return named or getattr(link, "name", None) or _importing(link) or "unknown"
+    text = str(error)
+    for sign in _SIGNS:
+        found = re.search(sign, text)
+        if found is not None:
+            under_way = list(_imports(error))
+            name = found[1] or error.name or (under_way[-1][0] if under_way else "unknown")
+            return _in_full(name, under_way[-1][1]) if under_way else name
     return None
+
+
+def _in_full(name: str, package: str) -> str:
+    """Return an extension's name with its package, which CPython's text may lack."""
+    if "." in name or not package:
+        return name
+    from importlib.util import find_spec
+
+    try:
+        found = find_spec(f"{package}.{name}")
+    except (ImportError, ValueError):  # the package is half imported
+        return name
+    return name if found is None else f"{package}.{name}"
 
 
 def _chain(error: BaseException) -> "Iterator[BaseException]":
@@ -55,15 +86,12 @@ def _chain(error: BaseException) -> "Iterator[BaseException]":
         pending += [other for other in (link.__context__, link.__cause__) if other is not None]
 
 
-def _importing(error: BaseException) -> str | None:
-    """Return the module that was being loaded when the error was raised, from its traceback."""
-    name = None
+def _imports(error: BaseException) -> "Iterator[tuple[str, str]]":
+    """Iterate over the modules, with their packages, that were being imported, outermost first."""
     traceback = error.__traceback__
     while traceback is not None:
-        spec = traceback.tb_frame.f_locals.get("spec")
-        if traceback.tb_frame.f_code.co_name == "create_module" and spec is not None:
-            name = str(spec.name)
-        elif traceback.tb_frame.f_code.co_name == "<module>":
-            name = str(traceback.tb_frame.f_globals.get("__name__"))
+        frame = traceback.tb_frame
+        name = frame.f_globals.get("__name__")
+        if frame.f_code.co_name == "<module>" and name not in ("__main__", "__mp_main__", None):
+            yield name, frame.f_globals.get("__package__") or ""
         traceback = traceback.tb_next
-    return name

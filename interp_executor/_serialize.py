@@ -18,11 +18,17 @@ BY_VALUE = 3  # pickled by cloudpickle
 IN_CONTEXT = 4  # a call that asyncio.to_thread() wraps; see _context.py
 
 
-def encode_callable(fn: object) -> tuple[bool, int, bytes]:
-    """Encode a callable; return whether workers may keep it, its form and its bytes.
+def encode_callable(fn: object) -> tuple[bool, int, bytes, int]:
+    """Encode a callable; return whether workers may keep it, its form, its bytes and its lane.
 
     Raises TransferError if it cannot cross. That it can be called is for the worker to find out.
     """
+    keep, form, data = _encode_callable(fn)
+    lanes = sys.modules.get("interp_executor._lanes")  # loaded once something needs a process
+    return keep, form, data, 0 if lanes is None else lanes.lane_of(fn, form, data)
+
+
+def _encode_callable(fn: object) -> tuple[bool, int, bytes]:
     if isinstance(fn, (FunctionType, BuiltinFunctionType, type)):
         place = _reference(fn)
         if place is not None and place not in _sent_by_value:
@@ -162,6 +168,20 @@ def dumps_call(args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
 
         raise transfer_error_of_call(args, kwargs, error) from error
     return data
+
+
+def encode_arguments(args: tuple[object, ...]) -> bytes:
+    """Encode the arguments of a call as the C codec encodes those that need pickle."""
+    import _pickle
+
+    data = None
+    try:
+        data = _pickle.dumps((args, {}), 5)
+    except Exception:  # explained below, if they cannot cross by value either
+        pass
+    if data is None or (b"__main__" in data and find_main() is None):
+        data = dumps_call(args, {})
+    return b"P" + len(data).to_bytes(8, sys.byteorder) + data
 
 
 def dumps_value(value: object) -> bytes:

@@ -8,7 +8,7 @@ import io
 import marshal
 import sys
 
-from interp_executor import _serialize
+from interp_executor import _native, _serialize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +35,11 @@ came_by_value = False
 def start(world: bytes) -> bytearray:
     """Set the interpreter up; return the byte that tells whether output is waiting."""
     _install_streams()
-    _install_main()
+    if "__mp_main__" not in sys.modules:  # in a process of multiprocessing's it is loaded already
+        _install_main()
     update_world(world)
+    if _native.is_main_interpreter():
+        return written  # a process of the process lane: it has no lives to keep apart
     from interp_executor import _scrub, _threads
 
     _threads.adopt_when_imported()
@@ -197,6 +200,13 @@ def encode_unloadable(error: BaseException, what: str) -> bytes:
     from interp_executor import _outcome
 
     return _outcome.encode_unloadable(error, what)
+
+
+def refused(error: BaseException) -> "str | None":
+    """Return which modules refused to load, separated by spaces, or None if that is not it."""
+    from interp_executor._refusal import refused_modules
+
+    return " ".join(refused_modules(error)) or None
 
 
 # ---- output ----

@@ -1,8 +1,11 @@
 """Recognising that an extension cannot load in an interpreter, however a package words it."""
 
+import importlib
+from pathlib import Path
+
 import pytest
 
-from interp_executor._refusal import refused_module
+from interp_executor._refusal import refused_module, refused_modules
 
 REFUSAL = "module fast.core does not support loading in subinterpreters"
 NUMPY = f"IMPORTANT: PLEASE READ THIS FOR ADVICE\n\nOriginal error was: {REFUSAL}\n"
@@ -62,3 +65,14 @@ def test_the_wording_of_cython_names_the_module_that_was_imported() -> None:
 )
 def test_other_failures_are_no_refusals(error: Exception) -> None:
     assert refused_module(error) is None
+
+
+def test_the_modules_whose_import_was_spoilt_are_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outer_one.py").write_text("import inner_one\n")
+    (tmp_path / "inner_one.py").write_text(f"raise ImportError({REFUSAL!r})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError) as caught:
+        importlib.import_module("outer_one")
+    assert refused_modules(caught.value) == ["fast.core", "outer_one", "inner_one"]

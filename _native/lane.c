@@ -1,0 +1,144 @@
+/* The process lane, seen from the worker's thread: what cannot run in its interpreter, its process runs.
+ *
+ * The bytes go to the process as they are, and so do the outcomes come back: child.c decodes, calls and encodes
+ * there. All that needs Python is done by the pool's methods, in the owner, on the worker's thread, which
+ * waits there for the answer with the owner's GIL released.
+ *
+ * Context of every function: the worker's GIL, or none where the worker has no interpreter.
+ */
+#include "worker.h"
+
+/* A claim in a process aims at so many times the work of one in an interpreter, since its way is longer. */
+#define LONGER_WAY 4
+
+/* Context: owner GIL. Turns an exception that is set into a failure of the machinery. */
+static enum ix_outcome
+put_failure(struct ix_worker *worker, struct ix_buffer *outcome)
+{
+    static const char text[] = "no memory for a task of the process lane";
+    PyErr_WriteUnraisable((PyObject *)worker->pool);
+    ix_buffer_write(outcome, text, sizeof text - 1);
+    return IX_OUTCOME_FAILED;
+}
+
+/* Context: owner GIL. Copies what a method of the pool returned, a pair of an outcome's kind and its bytes.
+ * Steals `pair`, which may be NULL. */
+static enum ix_outcome
+put_pair(struct ix_worker *worker, PyObject *pair, struct ix_buffer *outcome)
+{
+    int kind;
+    const char *data;
+    Py_ssize_t length;
+    if (pair == NULL || !PyArg_ParseTuple(pair, "iy#", &kind, &data, &length)
+        || !ix_buffer_write(outcome, data, (size_t)length)) {
+        Py_XDECREF(pair);
+        return put_failure(worker, outcome);
+    }
+    Py_DECREF(pair);
+    return (enum ix_outcome)kind;
+}
+
+enum ix_outcome
+ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffer *outcome)
+{
+    struct ix_callable *callable = task->callable;
+    outcome->length = 0;
+    ix_worker_to_owner(worker);
+    PyObject *pair = PyObject_CallMethod(
+        (PyObject *)worker->pool, "run_in_process", "iIIy#y#", (int)task->lane,
+        (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
+        (Py_ssize_t)callable->length, task->data, (Py_ssize_t)task->length);
+    enum ix_outcome kind = put_pair(worker, pair, outcome);
+    ix_worker_to_own(worker);
+    return kind;
+}
+
+bool
+ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *callable,
+              struct ix_buffer *outcome)
+{
+    ix_worker_to_owner(worker);
+    PyObject *pair = PyObject_CallMethod(
+        (PyObject *)worker->pool, "refused", "iIy#szy#", (int)own, (unsigned int)callable->form,
+        callable->data, (Py_ssize_t)callable->length, worker->refused, worker->unloaded,
+        outcome->data, (Py_ssize_t)outcome->length);
+    bool moves = pair == Py_None;
+    atomic_store_explicit(&callable->lane, IX_LANE_PROCESS, memory_order_relaxed);
+    outcome->length = 0;
+    if (moves)
+        Py_DECREF(pair);
+    else
+        put_pair(worker, pair, outcome);
+    ix_worker_to_own(worker);
+    ix_worker_forget_notes(worker);
+    return moves;
+}
+
+/* ---- claims ---- */
+
+/* The items of a claim that are still to run: `done` have their outcome. */
+struct rest {
+    struct ix_segment *segment;
+    uint32_t first, count; /* of the segment's items */
+    size_t start, end;     /* of their bytes */
+};
+
+static struct rest
+rest_of(struct ix_claim *claim)
+{
+    struct ix_segment *segment = claim->segment;
+    uint32_t done = (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX);
+    uint32_t first = claim->index + done, after = claim->index + claim->count;
+    return (struct rest){
+        .segment = segment,
+        .first = first,
+        .count = claim->count - done,
+        .start = segment->offsets[first],
+        .end = after < segment->count ? segment->offsets[after] : segment->length,
+    };
+}
+
+/* Context: owner GIL. Adds the outcomes; the last one may be a failure. */
+static enum ix_verdict
+add_outcomes(struct ix_job *job, struct ix_claim *claim, PyObject *outcomes, int verdict)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outcomes); i++) {
+        PyObject *bytes = PyList_GET_ITEM(outcomes, i);
+        struct ix_buffer view = {.data = PyBytes_AsString(bytes)};
+        if (view.data == NULL)
+            return IX_LOST;
+        view.length = (size_t)PyBytes_GET_SIZE(bytes);
+        if (!ix_job_add(job, claim, &view))
+            return IX_LOST;
+    }
+    return (enum ix_verdict)verdict;
+}
+
+enum ix_verdict
+ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
+{
+    struct ix_callable *callable = job->callable;
+    struct rest rest = rest_of(claim);
+    enum ix_verdict verdict = IX_LOST;
+    int said;
+    long long elapsed_ns;
+    PyObject *outcomes;
+
+    ix_worker_to_owner(worker);
+    PyObject *result = PyObject_CallMethod(
+        (PyObject *)worker->pool, "run_items_in_process", "iIIy#Iy#y#", (int)job->lane,
+        (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
+        (Py_ssize_t)callable->length, (unsigned int)job->arity, rest.segment->data + rest.start,
+        (Py_ssize_t)(rest.end - rest.start), rest.segment->offsets + rest.first,
+        (Py_ssize_t)(rest.count * sizeof(uint32_t)));
+    if (result != NULL
+        && PyArg_ParseTuple(result, "iLO!", &said, &elapsed_ns, &PyList_Type, &outcomes))
+        verdict = add_outcomes(job, claim, outcomes, said);
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable((PyObject *)worker->pool);
+    if (verdict == IX_ALL_WELL)
+        ix_job_measure(job, rest.count, elapsed_ns / LONGER_WAY);
+    Py_XDECREF(result);
+    ix_worker_to_own(worker);
+    return verdict;
+}

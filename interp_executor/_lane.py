@@ -1,0 +1,242 @@
+"""The process lane of a pool: what its workers ask for, in the owner, on their own threads.
+
+    worker takes a task
+      marked for processes? -----------------------------> its process: decode, call, encode
+      otherwise: load it ---- an extension refuses ------>   ^
+                 call it                                     |
+                                         refused(): may it move? if not, the error that says why
+
+What needs ``multiprocessing`` is imported when the first process is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from interp_executor import _native
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from interp_executor._hive import Hive, WorkerThread
+    from interp_executor._process import WorkerProcess
+
+LANES = {None: 0, "process": 1, "interpreter": 2}
+"""The lanes by name, with their numbers in task.h."""
+
+
+# Kinds of outcomes, as in task.h, and a verdict on a claim, as in worker.h.
+VALUE, RAISED, BROKEN = 1, 2, 3
+STOPPED = 1
+
+_LOGGER = logging.getLogger("concurrent.futures")
+
+
+class ProcessUnavailable(Exception):
+    """No process can be made; the text is the condition that failed, and the fix."""
+
+
+class InitializerFailed(Exception):
+    """The executor's initializer raised in the new process, and this holds what."""
+
+
+class ProcessLane(_native.Pool):
+    """What a pool does for tasks that need a process.
+
+    The methods without documentation of their own parameters are called by lane.c; ``own`` is the
+    lane that the executor or view was given.
+    """
+
+    def __init__(self) -> None:
+        self.fallback = True
+        self.mp_context: Any = None
+        self.moved: dict[str, None] = {}  # extensions for which work was moved, in order
+        self.sent = 0  # tasks and claims that went to processes
+        self.moved_by: str | None = None  # the extension that moved the whole pool
+        self.processes: set[WorkerProcess] = set()
+
+    def refused(
+        self,
+        own: int,
+        form: int,
+        data: bytes,
+        modules: str,
+        unloaded: str | None,
+        outcome: bytes,
+    ) -> tuple[int, bytes] | None:
+        """Decide what becomes of a call in which an extension refused to load.
+
+        Returns None if the call moves to a process, otherwise its outcome, which says why not.
+        """
+        from interp_executor import _lanes, _outcome
+
+        extension, *spoilt = modules.split()
+        _lanes.remember([extension, *spoilt], form, data)
+        reason = self._why_it_stays(own, unloaded)
+        if reason is None:
+            self._report(extension)
+            return None
+        if self.fallback:
+            _lanes.report(extension, "what is known to need it runs in processes from now on")
+        error = incompatible(extension, reason)
+        if outcome:
+            error.__cause__ = _outcome.unframed(outcome)
+        return RAISED, _outcome.framed(error)
+
+    def _why_it_stays(self, own: int, unloaded: str | None) -> str | None:
+        """Return why a call that met a refusal does not move to a process, or None if it does."""
+        if own == LANES["interpreter"]:
+            if self.fallback:
+                return "lane='interpreter' was chosen for the call: leave that out"
+            return "the executor has fallback=None: leave that out"
+        if unloaded is None:
+            return (
+                "it was needed when the task had begun to run, so the task was not begun again in "
+                "a process: the next call of this function goes to one"
+            )
+        reason = self.why_no_process()
+        return None if reason is None else f"no process can be made for it: {reason}"
+
+    def why_no_process(self) -> str | None:
+        """Return why processes are out of reach, and the fix, or None if one may be tried."""
+        try:
+            self.hive.prepare_processes()
+        except RuntimeError:  # of threading: it is too late to register what ends them
+            return "the program is ending: wait for the results first, or use a with statement"
+        from interp_executor._process import default_context, why_unavailable
+
+        return why_unavailable(self.mp_context or default_context())
+
+    def _report(self, extension: str) -> None:
+        from interp_executor import _lanes
+
+        with self.lock:
+            self.moved[extension] = None
+        _lanes.report(extension, "what needs it runs in processes")
+
+    def move(self, extension: str) -> bool:
+        """Move the whole pool to processes, for its initializer's sake; False if it cannot."""
+        if not self.fallback or self.why_no_process() is not None:
+            return False
+        self.moved_by = extension
+        self._report(extension)
+        self.use_processes()
+        return True
+
+    def run_in_process(
+        self,
+        own: int,
+        number: int,
+        form: int,
+        data: bytes,
+        arguments: bytes,
+    ) -> tuple[int, bytes]:
+        """Run a task in the calling worker's process; return its outcome, whatever happens."""
+        outcome: tuple[int, bytes] = self._settle(
+            own, lambda process: process.run(number, form, data, arguments)
+        )
+        return outcome
+
+    def run_items_in_process(
+        self,
+        own: int,
+        number: int,
+        form: int,
+        data: bytes,
+        arity: int,
+        items: bytes,
+        offsets: bytes,
+    ) -> tuple[int, int, list[bytes]]:
+        """Run the items of a claim likewise; return verdict, nanoseconds, outcomes."""
+        result: Any = self._settle(
+            own, lambda process: process.run_items(number, form, data, arity, items, offsets)
+        )
+        if len(result) == 2:  # none of them ran to an end
+            return STOPPED, 0, [result[1]]
+        answer: tuple[int, int, list[bytes]] = result
+        return answer
+
+    def _settle(self, own: int, run: Callable[[WorkerProcess], Any]) -> Any:
+        """Run something in the worker's process; turn what goes wrong there into an outcome."""
+        from interp_executor import _outcome
+
+        try:
+            return run(self._process(own))
+        except InitializerFailed as failure:
+            reason = failure.args[0]
+            _LOGGER.critical("Exception in initializer:", exc_info=reason)
+            self.fail(reason)
+            return BROKEN, b""
+        except ProcessUnavailable as failure:
+            error: BaseException = incompatible(
+                next(reversed(self.moved), None), f"no process can be made for it: {failure}"
+            )
+            error.__cause__ = failure.__cause__
+        except BaseException as failure:
+            error = failure
+        return RAISED, _outcome.framed(error)
+
+    def _process(self, own: int) -> WorkerProcess:
+        """Return the calling worker's process."""
+        if own == LANES["interpreter"]:
+            raise incompatible(
+                self.moved_by,
+                "lane='interpreter' was chosen for the call, and no interpreter can be set up: the "
+                "executor's initializer needs that module",
+            )
+        worker: WorkerThread = threading.current_thread()  # type: ignore[assignment]
+        with self.lock:
+            self.sent += 1
+        if worker.process is None:
+            reason = self.why_no_process()
+            if reason is not None:
+                raise ProcessUnavailable(reason)
+            from interp_executor._process import WorkerProcess
+
+            worker.process = WorkerProcess(self, worker.name)  # type: ignore[arg-type]
+            with self.lock:
+                self.processes.add(worker.process)
+        return worker.process
+
+    def processes_alive(self) -> int:
+        """Return how many processes the workers have now."""
+        with self.lock:
+            return sum(process.is_alive() for process in self.processes)
+
+    def end_process(self, worker: WorkerThread) -> None:
+        """End the process of a worker that leaves the pool."""
+        process, worker.process = worker.process, None
+        if process is not None:
+            process.close()
+            with self.lock:
+                self.processes.discard(process)
+
+    if TYPE_CHECKING:
+        hive: Hive
+        lock: threading.Lock
+        initializer: Callable[..., object] | None
+        initargs: tuple[object, ...]
+
+        def by_value(self, form: int, data: bytes) -> bytes: ...
+
+        def fail(self, error: BaseException) -> None: ...
+
+
+def incompatible(extension: str | None, reason: str) -> ImportError:
+    """Return the error that says which module did not load, why nothing moved, and the ways out."""
+    from interp_executor._errors import IncompatibleModuleError
+
+    what = (
+        "the task needs a process"
+        if extension is None
+        else (f"module {extension} does not load in an interpreter with a GIL of its own")
+    )
+    ways = (
+        "Ways out: InterpreterPoolExecutor(fallback='process'), which is the default; "
+        "executor.with_options(lane='process').submit(...); "
+        "concurrent.futures.ProcessPoolExecutor"
+    )
+    return IncompatibleModuleError(f"{what}, and {reason}. {ways}", name=extension)

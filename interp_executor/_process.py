@@ -1,0 +1,214 @@
+"""The process of a worker, seen from its owner.
+
+A worker whose task needs a process makes a ``ProcessPoolExecutor`` of one process, on first need,
+and keeps it until its lease ends. One task is in flight at a time, so what kills the process fails
+one future; the next task gets a new process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.process
+import multiprocessing.spawn
+import os
+import signal
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+
+from interp_executor import _child, _outcome, _serialize, _world
+from interp_executor._errors import ProcessCrashError
+from interp_executor._lane import VALUE, InitializerFailed, ProcessUnavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from interp_executor._hive import Pool
+
+
+def default_context() -> Any:
+    """Return the multiprocessing context of executors that were given none."""
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+
+
+def why_unavailable(context: Any) -> str | None:
+    """Return why no process can be made here, and what to do about it, or None if one can."""
+    if multiprocessing.process.current_process().daemon:
+        return (
+            "this is a daemonic process, which may not have children: start it with "
+            "daemon=False, or use concurrent.futures.ProcessPoolExecutor instead of "
+            "multiprocessing.Pool around it"
+        )
+    if context.get_start_method() == "fork":
+        return (
+            "the executor's mp_context forks, and a fork of a process with interpreters at work "
+            "kills the child: give it multiprocessing.get_context('forkserver') or 'spawn'"
+        )
+    executable = multiprocessing.spawn.get_executable()
+    if not executable or not os.path.exists(os.fsdecode(executable)):
+        return (
+            "the program has no Python executable to start a process with (it is frozen or "
+            "embedded): name one with multiprocessing.set_executable()"
+        )
+    return None
+
+
+class WorkerProcess:
+    """The process of one worker, while it serves one pool."""
+
+    def __init__(self, pool: Pool, name: str) -> None:
+        self._pool = pool
+        self._name = name
+        self._context = pool.mp_context or default_context()
+        self._executor: ProcessPoolExecutor | None = None
+        self._process: Any = None
+        self._world = b""
+
+    def run(self, number: int, form: int, data: bytes, arguments: bytes) -> tuple[int, bytes]:
+        """Run a call; return the kind of its outcome and the outcome."""
+        kind, outcome, _ = self._ask(_child.run, number, form, data, arguments)
+        return kind, outcome
+
+    def run_items(
+        self,
+        number: int,
+        form: int,
+        data: bytes,
+        arity: int,
+        items: bytes,
+        offsets: bytes,
+    ) -> tuple[int, int, list[bytes]]:
+        """Run a callable on items of a map; return the verdict, nanoseconds and the outcomes."""
+        verdict, elapsed, outcomes, _ = self._ask(
+            _child.run_items, number, form, data, arity, items, offsets
+        )
+        return verdict, elapsed, outcomes
+
+    def _ask(self, question: Callable[..., Any], number: int, form: int, *rest: Any) -> Any:
+        """Ask the child; once more if the owner can help with what could not be loaded."""
+        answer = self._send(question, number, form, *rest)
+        unloaded = answer[-1]
+        if unloaded is not None and self._update_world():
+            answer = self._send(question, number, form, *rest)
+            unloaded = answer[-1]
+        if unloaded == "callable" and number != 0:
+            try:
+                by_value = self._pool.by_value(form, rest[0])
+            except Exception:
+                return answer  # the first failure says more
+            second = self._send(question, 0, _serialize.BY_VALUE, by_value, *rest[1:])
+            answer = answer if second[-1] == "callable" else second
+        return answer
+
+    def _update_world(self) -> bool:
+        """Send the owner's world if it has changed; return whether it had."""
+        world = _world.encode()
+        if world == self._world:
+            return False
+        self._send(_child.update_world, world)
+        self._world = world
+        return True
+
+    def _send(self, question: Callable[..., Any], *request: Any) -> Any:
+        """Have the process call the function; ProcessCrashError if it ends meanwhile."""
+        if self._executor is None:
+            self._start()
+        assert self._executor is not None
+        try:
+            return self._executor.submit(question, *request).result()
+        except BrokenProcessPool as error:
+            raise ProcessCrashError(self._epitaph()) from error
+
+    # ---- from start to end ----
+
+    def _start(self) -> None:
+        reason = why_unavailable(self._context)
+        if reason is not None:
+            raise ProcessUnavailable(reason)
+        self._world = _world.encode()
+        try:
+            self._executor = ProcessPoolExecutor(1, mp_context=self._context)
+            started = self._executor.submit(_child.start, self._name, self._world)
+            self._process = next(iter(self._executor._processes.values()))
+            started.result()
+        except BrokenProcessPool as error:
+            raise ProcessUnavailable(_why_not_started(self._epitaph())) from error
+        except Exception as error:
+            self.close()
+            raise ProcessUnavailable(
+                f"a process could not be started ({type(error).__name__}: {error})"
+            ) from error
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Run the executor's initializer, as in every new worker."""
+        pool = self._pool
+        if pool.initializer is None:
+            return
+        _, form, data, _ = _serialize.encode_callable(pool.initializer)
+        arguments = _serialize.encode_arguments(pool.initargs)
+        kind, outcome, _ = self._ask(_child.run, 0, form, data, arguments)
+        if kind != VALUE:
+            raise InitializerFailed(_outcome.unframed(outcome))
+
+    def _epitaph(self) -> str:
+        """Wait for the end of a process that is ending, let go of it, and say how it ended."""
+        process = self._process
+        self.close()
+        code = None if process is None else process.exitcode
+        if code is None:
+            return "the process that ran the task ended unexpectedly"
+        if code >= 0:
+            return f"the process that ran the task ended with exit status {code}"
+        name = _signal_name(-code)
+        hint = ": it may have run out of memory" if name == "SIGKILL" else ""
+        return f"the process that ran the task was killed by {name}{hint}"
+
+    def close(self) -> None:
+        """End the process, if there is one, and wait for it."""
+        executor, self._executor, self._process = self._executor, None, None
+        if executor is not None:
+            executor.shutdown(wait=True)
+
+    def is_alive(self) -> bool:
+        """Whether there is a process now."""
+        return self._executor is not None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _why_not_started(epitaph: str) -> str:
+    """Explain why a process ended before its first task: all it does is to load the main module."""
+    main = _serialize.find_main()
+    if main is None:
+        return f"a process could not be set up ({epitaph}; its words are on stderr)"
+    where = repr(main[1])
+    if main[0] == "path" and not _is_guarded(main[1]):
+        return (
+            f"the main module {where} is not guarded: a new process loads it to find what it "
+            "defines, so what is to run only once belongs under if __name__ == '__main__':"
+        )
+    return (
+        f"the main module {where} cannot be loaded in a new process ({epitaph}; its words are on "
+        "stderr): what it does outside of if __name__ == '__main__': must work there too"
+    )
+
+
+def _is_guarded(path: str) -> bool:
+    """Whether a script has an ``if __name__ == "__main__":`` at its top level."""
+    import ast
+
+    with open(path, "rb") as file:
+        tree = ast.parse(file.read())
+    return any(
+        isinstance(node, ast.Name) and node.id == "__name__"
+        for statement in tree.body
+        if isinstance(statement, ast.If)
+        for node in ast.walk(statement.test)
+    )
