@@ -238,7 +238,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         self._mp_context = mp_context
         self._options = options
         self._work_queue = _WorkQueue(pool)  # type: ignore[assignment]
-        self._shutdown_lock = pool.lock  # type: ignore[assignment]
+        self._shutdown_lock = pool.lock
 
     def map(
         self,

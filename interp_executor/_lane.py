@@ -216,7 +216,7 @@ class ProcessLane(_native.Pool):
 
     if TYPE_CHECKING:
         hive: Hive
-        lock: threading.Lock
+        lock: Any
         initializer: Callable[..., object] | None
         initargs: tuple[object, ...]
 

@@ -1,0 +1,89 @@
+"""Tasks of the process lane's tests: importable, and light."""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+initialised_with: tuple[Any, ...] = ()
+
+
+def whereabouts() -> tuple[int, int]:
+    """The process and the interpreter that run this task."""
+    import _interpreters
+
+    return os.getpid(), int(_interpreters.get_current()[0])
+
+
+def process() -> int:
+    return os.getpid()
+
+
+def double(value: int) -> int:
+    return value * 2
+
+
+def abort() -> NoReturn:
+    os.abort()
+
+
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+def be_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave(status: int) -> NoReturn:
+    os._exit(status)
+
+
+def abort_at(value: int, bad: int) -> int:
+    if value == bad:
+        os.abort()
+    return value
+
+
+def initialise(*args: Any) -> None:
+    global initialised_with
+    initialised_with = args
+
+
+def initial() -> tuple[Any, ...]:
+    return initialised_with
+
+
+def write_and_count(text: str) -> int:
+    return sys.stdout.write(text)
+
+
+def import_refusing() -> str:
+    import refusing_extension  # type: ignore[import-not-found]
+
+    return str(refusing_extension.__name__)
+
+
+def import_by_name(name: str) -> str:
+    return str(__import__(name).__name__)
+
+
+def initialise_with_refusing(value: int) -> None:
+    import refusing_extension  # noqa: F401
+
+    initialise(value)
+
+
+class Arriving:
+    """Its pickle needs the extension that refuses."""
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return import_refusing, ()
+
+
+class Explodes:
+    """Its pickle ends the process that loads it."""
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return os.abort, ()

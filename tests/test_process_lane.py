@@ -1,0 +1,280 @@
+"""The process lane: what runs there, what a crash costs, and what is left of it."""
+
+import logging
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import lane_tasks as tasks
+import pytest
+from contract.rig import Gate, Inbox
+from contract.tasks import hold
+from isolated.script import run
+
+from interp_executor import (
+    BrokenInterpreterPool,
+    InterpreterPoolExecutor,
+    ProcessCrashError,
+    TransferError,
+)
+
+PATIENCE = 60
+
+
+@pytest.fixture
+def lane(nothing_is_left: None) -> Iterator[InterpreterPoolExecutor]:
+    """A view of an executor with one worker, all of whose calls run in its process."""
+    with InterpreterPoolExecutor(1) as executor:
+        yield executor.with_options(lane="process")
+
+
+@pytest.fixture
+def meeting(tmp_path: Path) -> Iterator[tuple[Inbox, Gate]]:
+    """Where tasks report that they run, and a gate at which they then wait."""
+    inbox, gate = Inbox(tmp_path / "inbox"), Gate(tmp_path / "gate")
+    yield inbox, gate
+    gate.close()
+    inbox.close()
+
+
+def test_a_task_runs_in_another_process(lane: InterpreterPoolExecutor) -> None:
+    process, interpreter = lane.submit(tasks.whereabouts).result()
+    assert process != os.getpid()
+    assert interpreter == 0
+
+
+def test_a_worker_keeps_its_process(lane: InterpreterPoolExecutor) -> None:
+    first = lane.submit(tasks.process).result()
+    assert lane.submit(tasks.process).result() == first
+    assert list(lane.map(tasks.double, range(100))) == list(range(0, 200, 2))
+    stats = lane.stats()
+    assert stats.processes == 1
+    assert stats.sent_to_processes >= 3
+    assert stats.moved == ()
+
+
+def test_the_process_goes_with_the_executor() -> None:
+    before = set(multiprocessing.active_children())
+    with InterpreterPoolExecutor(2) as executor:
+        executor.with_options(lane="process").submit(tasks.process).result()
+        assert set(multiprocessing.active_children()) != before
+    assert set(multiprocessing.active_children()) == before
+    assert executor.stats().processes == 0
+
+
+def test_both_lanes_draw_on_one_queue_with_so_many_workers_as_there_are(
+    meeting: tuple[Inbox, Gate],
+) -> None:
+    inbox, gate = meeting
+    with InterpreterPoolExecutor(2) as executor:
+        lane = executor.with_options(lane="process")
+        held = [view.submit(hold, inbox.path, gate.path) for view in (lane, executor)]
+        waiting = [lane.submit(tasks.process), executor.submit(tasks.process)]
+        assert [inbox.read() for _ in held] == ["held", "held"]
+        stats = executor.stats()
+        assert (stats.running, stats.queued, stats.workers) == (2, 2, 2)
+        assert not any(future.running() or future.done() for future in waiting)
+        gate.open()
+        assert waiting[1].result(PATIENCE) == os.getpid() != waiting[0].result(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("task", "sign"),
+    [
+        (tasks.abort, "SIGABRT"),
+        (tasks.segfault, "SIGSEGV"),
+        (tasks.be_killed, "SIGKILL"),
+    ],
+)
+def test_a_crash_fails_its_future_and_names_the_signal(
+    lane: InterpreterPoolExecutor, task: object, sign: str
+) -> None:
+    first = lane.submit(tasks.process).result()
+    error = lane.submit(task).exception()  # type: ignore[arg-type]
+    assert isinstance(error, ProcessCrashError) and isinstance(error, BrokenProcessPool)
+    assert sign in str(error)
+    assert lane.submit(tasks.process).result() != first
+
+
+def test_an_exit_of_the_process_tells_its_status(lane: InterpreterPoolExecutor) -> None:
+    error = lane.submit(tasks.leave, 7).exception()
+    assert isinstance(error, ProcessCrashError)
+    assert "exit status 7" in str(error)
+
+
+def test_an_abort_costs_one_future_with_others_running_and_fifty_queued(
+    meeting: tuple[Inbox, Gate],
+) -> None:
+    inbox, gate = meeting
+    with InterpreterPoolExecutor(3) as executor:
+        lane = executor.with_options(lane="process")
+        others = [view.submit(hold, inbox.path, gate.path, 1) for view in (lane, executor)]
+        assert [inbox.read() for _ in others] == ["held", "held"]
+        fatal = lane.submit(tasks.abort)
+        views = (lane, executor)
+        queued = [views[i % 2].submit(tasks.double, i) for i in range(50)]
+        assert isinstance(fatal.exception(PATIENCE), ProcessCrashError)
+        assert [future.result(PATIENCE) for future in queued] == [2 * i for i in range(50)]
+        assert not any(future.done() for future in others)
+        gate.open()
+        assert [future.result(PATIENCE) for future in others] == [1, 1]
+        stats = executor.stats()
+        assert (stats.completed, stats.failed, stats.queued) == (53, 1, 0)
+
+
+def test_a_crash_in_a_map_raises_where_it_happened(lane: InterpreterPoolExecutor) -> None:
+    results = lane.map(tasks.abort_at, range(5), [3] * 5, chunksize=1)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ProcessCrashError, match="SIGABRT"):
+        next(results)
+    assert list(lane.map(tasks.double, range(5))) == [0, 2, 4, 6, 8]
+
+
+def test_an_argument_that_crashes_the_process_fails_its_future_only(
+    lane: InterpreterPoolExecutor,
+) -> None:
+    assert isinstance(lane.submit(len, tasks.Explodes()).exception(), ProcessCrashError)
+    assert lane.submit(tasks.double, 1).result() == 2
+
+
+def test_the_initializer_runs_in_each_process() -> None:
+    with InterpreterPoolExecutor(1, initializer=tasks.initialise, initargs=(1, "a")) as executor:
+        lane = executor.with_options(lane="process")
+        assert executor.submit(tasks.initial).result() == (1, "a")
+        assert lane.submit(tasks.initial).result() == (1, "a")
+        lane.submit(tasks.abort).exception()
+        assert lane.submit(tasks.initial).result() == (1, "a")
+
+
+def test_an_initializer_that_fails_in_the_process_breaks_the_pool(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parent = os.getpid()
+
+    def fail_elsewhere() -> None:
+        if os.getpid() != parent:
+            raise ValueError("no model")
+
+    with InterpreterPoolExecutor(1, initializer=fail_elsewhere) as executor:
+        lane = executor.with_options(lane="process")
+        with pytest.raises(BrokenInterpreterPool) as caught:
+            lane.submit(tasks.process).result()
+        assert isinstance(caught.value.__cause__, ValueError)
+        assert "Exception in initializer:" in caplog.messages
+        with pytest.raises(BrokenInterpreterPool):
+            lane.submit(tasks.process)
+
+
+def test_max_tasks_per_child_replaces_the_process() -> None:
+    with InterpreterPoolExecutor(1, max_tasks_per_child=2) as executor:
+        lane = executor.with_options(lane="process")
+        processes = [lane.submit(tasks.process).result() for _ in range(4)]
+    assert processes[0] == processes[1] != processes[2] == processes[3]
+
+
+def test_a_queued_task_can_be_cancelled(
+    lane: InterpreterPoolExecutor, meeting: tuple[Inbox, Gate]
+) -> None:
+    inbox, gate = meeting
+    running = lane.submit(hold, inbox.path, gate.path)
+    assert inbox.read() == "held"
+    queued = lane.submit(tasks.process)
+    assert queued.cancel() and not running.cancel()
+    gate.open()
+    assert running.result() is None
+
+
+def test_closures_and_local_classes_cross(lane: InterpreterPoolExecutor) -> None:
+    base = 10
+
+    class Local:
+        value = base
+
+    assert lane.submit(lambda: (base + 1, Local().value)).result() == (11, 10)
+    assert list(lane.map(lambda x: x + base, range(3))) == [10, 11, 12]
+
+
+def test_an_exception_arrives_with_notes_cause_and_the_remote_traceback(
+    lane: InterpreterPoolExecutor,
+) -> None:
+    def fail() -> None:
+        error = KeyError("outer")
+        error.add_note("a note")
+        raise error from ValueError("inner")
+
+    error = lane.submit(fail).exception()
+    assert isinstance(error, KeyError) and error.__notes__ == ["a note"]
+    assert isinstance(error.__cause__, ValueError)
+    assert "in fail" in str(error.__cause__.__cause__)
+
+
+def test_what_cannot_cross_fails_its_future(lane: InterpreterPoolExecutor) -> None:
+    assert isinstance(lane.submit(len, threading.Lock()).exception(), TransferError)
+    assert isinstance(lane.submit(threading.Lock).exception(), TransferError)
+    assert isinstance(lane.submit(tasks.import_by_name, "nowhere_at_all").exception(), ImportError)
+    assert lane.submit(tasks.double, 2).result() == 4
+
+
+def test_changes_of_the_path_reach_the_process(
+    lane: InterpreterPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane.submit(tasks.process).result()
+    (tmp_path / "comes_late.py").write_text("def answer():\n    return 42\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import comes_late  # type: ignore[import-not-found]
+
+    assert lane.submit(comes_late.answer).result() == 42
+
+
+def test_output_is_written_before_the_result_is_seen() -> None:
+    program = """
+from interp_executor import InterpreterPoolExecutor
+with InterpreterPoolExecutor(1) as executor:
+    lane = executor.with_options(lane="process")
+    for word in "one", "two":
+        assert lane.submit(lambda: print("task", word)).result() is None
+        print("main", word, flush=True)
+"""
+    assert run("-c", program).stdout.split("\n") == [
+        "task one",
+        "main one",
+        "task two",
+        "main two",
+        "",
+    ]
+
+
+def test_a_view_may_choose_the_interpreter(lane: InterpreterPoolExecutor) -> None:
+    back = lane.with_options(lane="interpreter")
+    assert back.submit(tasks.process).result() == os.getpid()
+
+
+def test_an_unknown_lane_is_refused(executor: InterpreterPoolExecutor) -> None:
+    with pytest.raises(ValueError, match="lane must be"):
+        executor.with_options(lane="thread")
+    with pytest.raises(ValueError, match="fallback must be"):
+        InterpreterPoolExecutor(1, fallback="thread")
+
+
+def test_a_given_context_starts_the_processes() -> None:
+    with InterpreterPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        assert executor.with_options(lane="process").submit(tasks.process).result() != os.getpid()
+
+
+def test_a_context_that_forks_is_refused() -> None:
+    with InterpreterPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as executor:
+        error = executor.with_options(lane="process").submit(tasks.process).exception()
+        assert isinstance(error, ImportError)
+        assert "forkserver" in str(error)
+        assert executor.submit(tasks.process).result() == os.getpid()
+
+
+def test_nothing_is_logged_of_a_lane_that_was_chosen(
+    lane: InterpreterPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "interp_executor")
+    lane.submit(tasks.process).result()
+    assert [record for record in caplog.records if record.name == "interp_executor"] == []
