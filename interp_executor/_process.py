@@ -134,6 +134,9 @@ class WorkerProcess:
             started.result()
         except BrokenProcessPool as error:
             raise ProcessUnavailable(_why_not_started(self._epitaph())) from error
+        except (ConnectionError, EOFError) as error:  # the fork server loads the main module too
+            self.close()
+            raise ProcessUnavailable(_why_not_started("the fork server ended")) from error
         except Exception as error:
             self.close()
             raise ProcessUnavailable(
