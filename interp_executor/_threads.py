@@ -10,7 +10,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
@@ -34,6 +34,39 @@ def adopt_when_imported() -> None:
         _adopt(threading)
     else:
         sys.meta_path.insert(0, _Finder())
+
+
+def outlive_raw_threads() -> None:
+    """Let the interpreter end after the threads that tasks start without the module threading.
+
+    Nobody joins these; CPython 3.13 aborts when it ends an interpreter that has any, and later
+    versions take the interpreter away under them.
+    """
+    import atexit
+
+    _thread.start_new_thread = _start_joined
+    # The first, and so the last to be called; threading does the same, if it is imported.
+    atexit.register(_thread._shutdown)  # type: ignore[attr-defined]
+
+
+def _start_joined(
+    function: "Callable[..., object]",
+    args: "tuple[Any, ...]",
+    kwargs: "dict[str, Any] | None" = None,
+    /,
+) -> int:
+    """Start a thread as _thread.start_new_thread() does, but one that counts and will be joined."""
+    begun = _thread.allocate_lock()
+    begun.acquire()
+
+    def run() -> None:
+        begun.release()
+        function(*args, **(kwargs or {}))
+
+    handle = _thread.start_joinable_thread(run, daemon=False)
+    begun.acquire()  # from now on it is seen by _thread._count()
+    ident: int = handle.ident
+    return ident
 
 
 def _adopt(threading: "Any") -> None:

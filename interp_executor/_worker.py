@@ -43,6 +43,7 @@ def start(world: bytes) -> bytearray:
     from interp_executor import _scrub, _threads
 
     _threads.adopt_when_imported()
+    _threads.outlive_raw_threads()
     _keep_from_collector()
     _scrub.remember_birth()
     return written

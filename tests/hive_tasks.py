@@ -1,5 +1,6 @@
 """Tasks that leave something behind in their worker, for test_hive.py."""
 
+import _thread
 import atexit
 import builtins
 import logging
@@ -115,6 +116,16 @@ def leave_gil_holder(start: int, go: int, ready: int, stop: int) -> None:
 
     threading.Thread(target=hold).start()
     os.read(start, 1)
+
+
+def leave_raw_thread(read: int, write: int) -> None:
+    """Leave a thread behind that nobody joins: it waits for the test, and tells of its end."""
+
+    def wait() -> None:
+        os.read(read, 1)
+        os.write(write, b"!")
+
+    _thread.start_new_thread(wait, ())
 
 
 def leave_thread(fd: int) -> None:

@@ -157,6 +157,22 @@ def test_a_worker_with_a_thread_left_running_is_not_reused(pipe: tuple[int, int]
     assert executor.stats().warm == 0
 
 
+def test_shutdown_waits_for_a_thread_that_nobody_joins(pipe: tuple[int, int]) -> None:
+    ended, tell = os.pipe()
+    executor = InterpreterPoolExecutor(1)
+    executor.submit(hive_tasks.leave_raw_thread, pipe[0], tell).result()
+    (worker,) = executor._threads
+    executor.shutdown(wait=False)
+    while not worker.ending:
+        os.sched_yield()
+    os.write(pipe[1], b"x")
+    executor.shutdown()
+    os.set_blocking(ended, False)
+    assert os.read(ended, 1) == b"!"
+    os.close(ended)
+    os.close(tell)
+
+
 def test_prewarmed_workers_serve_the_next_executors() -> None:
     prewarm(2, wait=True)
     idents = {thread.ident for thread in idle_threads()}
