@@ -11,7 +11,7 @@ extras_of_packages = test packages dask joblib tqdm
 c_files = $(wildcard _native/*.[ch] tests/core/*.[ch] bench/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-packages stress bench bench-origins lint format types core-sanitizers asan dist clean
+.PHONY: help demo test test-packages stress bench bench-origins docs lint format types core-sanitizers asan dist clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -29,7 +29,7 @@ test: ## run the test suite
 
 test-packages: ## run the tests against other packages, in an environment of their own
 	@PYTHON="$(PYTHON)" VENV="$(packages)" tools/setup $(extras_of_packages)
-	@$(packages)/bin/python -m pytest tests/packages $(ARGS)
+	@$(packages)/bin/python -m pytest tests/packages tests/test_docs.py $(ARGS)
 
 stress: ## run the long tests that `make test` leaves out
 	@$(setup) test
@@ -42,6 +42,10 @@ bench: ## run the benchmarks
 bench-origins: ## reproduce the published experiments that started the field
 	@$(setup) test
 	@$(python) -m bench.origins $(ARGS)
+
+docs: ## write docs/api.md from the docstrings
+	@$(setup) test
+	@$(python) tools/reference.py
 
 lint: ## check Python and C for errors and format
 	@$(setup) dev

@@ -13,7 +13,7 @@ FONT = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
 DPI = 160
 
 
-class DrawingError(Exception):
+class DrawingError(RuntimeError):
     """The picture cannot be drawn; the message says why."""
 
 

@@ -25,7 +25,7 @@ PATIENCE = 20.0
 LEAST_PATIENCE = 120.0
 
 
-class FunctionError(Exception):
+class FunctionError(RuntimeError):
     """The function cannot be compared, since the plain loop fails; the message says why.
 
     Attributes
