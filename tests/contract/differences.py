@@ -1,6 +1,7 @@
 """What each executor is expected to do otherwise than the contract says, and why.
 
-The contract is what our executor does; `OURS` appears in no table. Two tables:
+The contract is what our executor does; `OURS` appears in no table, nor does `OURS_ALONE`, which is
+the same without a fallback. Two tables:
 
 `TRAITS` names properties in which executors differ by design. A test asks `differs(rig, trait)` and
 asserts the other behaviour for the lanes listed.
@@ -13,7 +14,7 @@ test process are not run.
 import sys
 from dataclasses import dataclass
 
-from .lanes import PROCESSES, SPAWNED, STDLIB, THREADS
+from .lanes import OURS_IN_PROCESSES, PROCESSES, SPAWNED, STDLIB, THREADS
 
 BOTH_PROCESSES = (PROCESSES, SPAWNED)
 BEFORE_314 = (THREADS, *BOTH_PROCESSES) if sys.version_info < (3, 14) else ()
@@ -52,6 +53,9 @@ TRAITS: dict[str, dict[str, str]] = {
     "the queue tells its length": dict.fromkeys(BOTH_PROCESSES, "has no _work_queue"),
     "tasks share nothing with the caller": {THREADS: _SHARED},
     "what cannot be pickled cannot travel": {THREADS: _SHARED},
+    "the initializer runs once in each worker": {
+        OURS_IN_PROCESSES: "in the worker's interpreter, and in the process it gets on first need"
+    },
     "arguments are taken at submit": {
         THREADS: _SHARED,
         **dict.fromkeys(BOTH_PROCESSES, "pickled by a feeder thread when there is room"),

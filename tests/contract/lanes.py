@@ -21,8 +21,10 @@ PROCESSES = "processes"
 SPAWNED = "spawned-processes"
 STDLIB = "stdlib-interpreters"
 OURS = "ours"
+OURS_IN_PROCESSES = "ours-in-processes"
+OURS_ALONE = "ours-without-fallback"
 
-DEFAULT_LANES = (THREADS, PROCESSES, STDLIB, OURS)
+DEFAULT_LANES = (THREADS, PROCESSES, STDLIB, OURS, OURS_IN_PROCESSES, OURS_ALONE)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,17 @@ def _plain(kind: type[Executor], **options: Any) -> Executor:
 def _processes(method: str, kind: type[Executor], **options: Any) -> Executor:
     context = multiprocessing.get_context(method)
     return kind(**{"mp_context": context, **options})
+
+
+def _in_processes(kind: type[Executor], **options: Any) -> Executor:
+    """Our executor, all of whose tasks run in its process lane."""
+    executor: Any = kind(**options)
+    view: Executor = executor.with_options(lane="process")
+    return view
+
+
+def _without_fallback(kind: type[Executor], **options: Any) -> Executor:
+    return kind(**{"fallback": None, **options})  # type: ignore[call-arg]
 
 
 def _queue_left(executor: Any) -> list[str]:
@@ -86,6 +99,18 @@ def _known_lanes() -> dict[str, Lane]:
         ),
         Lane(SPAWNED, ProcessPoolExecutor, partial(_processes, "spawn"), _process_tasks_left),
         Lane(OURS, interp_executor.InterpreterPoolExecutor, _plain, _our_tasks_left),
+        Lane(
+            OURS_IN_PROCESSES,
+            interp_executor.InterpreterPoolExecutor,
+            _in_processes,
+            _our_tasks_left,
+        ),
+        Lane(
+            OURS_ALONE,
+            interp_executor.InterpreterPoolExecutor,
+            _without_fallback,
+            _our_tasks_left,
+        ),
     ]
     if sys.version_info >= (3, 14):
         from .stdlib_pool import StdlibInterpreterPoolExecutor

@@ -216,8 +216,11 @@ def test_a_cycle_through_a_callback_is_collected(rig: Rig) -> None:
     gate, held = rig.occupy(executor)
     references = [_cycle_through_a_callback(held.pop())]
     references.append(_cycle_through_a_callback(executor.submit(tasks.nothing)))
+    called = threading.Event()  # after the others: their callbacks have been let go of by then
+    executor.submit(tasks.nothing).add_done_callback(lambda _: called.set())
     gate.open()
     executor.shutdown()
+    assert called.wait(PATIENCE)
     gc.collect()
     assert [reference() for reference in references] == [None, None]
 
