@@ -225,6 +225,16 @@ def test_when_ours_fails_the_status_is_1(folder: Path) -> None:
     assert "failed: ImportError: does not support loading in subinterpreters" in done.stdout
 
 
+def test_ours_says_when_the_function_ran_in_processes(folder: Path) -> None:
+    pytest.importorskip("_cffi_backend")
+    (folder / "needy.py").write_text("import _cffi_backend\ndef f(n): return n + 1")
+    options = ("--executors", "ours", "--workers", "2", "--rounds", "1")
+    done = run(folder, "needy:f", "--stdin", *options, stdin="1\n2\n")
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("interp_executor"))
+    assert line.endswith("(in processes, where _cffi_backend loads)")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
-from interp_executor._compare.tasks import meet
+from interp_executor._compare.tasks import ignore, meet
 
 SERIAL = "serial"
 THREADS = "threads"
@@ -122,25 +122,47 @@ class Caller:
 
     def map(self, fn: Callable[..., Any], items: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         """Return an iterator over the function's answers, in order of the items."""
+        return self._map(self._executor, fn, items)
+
+    def map_empty(self, items: Sequence[tuple[Any, ...]]) -> Iterator[None]:
+        """Call an empty function, there where the user's ran."""
+        executor: Any = self._executor
+        if self._moved():
+            executor = executor.with_options(lane="process")
+        return self._map(executor, ignore, items)
+
+    def _map(
+        self,
+        executor: Executor | None,
+        fn: Callable[..., Any],
+        items: Sequence[tuple[Any, ...]],
+    ) -> Iterator[Any]:
         columns = list(zip(*items, strict=True))
-        if self._executor is None:
+        if executor is None:
             return (fn(*item) for item in items)
         if not columns:  # of no arguments; map() would call nothing
-            futures = [self._executor.submit(fn) for _ in items]
+            futures = [executor.submit(fn) for _ in items]
             return (future.result() for future in futures)
         if self.key.startswith(PROCESSES):
-            return self._executor.map(fn, *columns, chunksize=self.chunksize(len(items)))
-        return self._executor.map(fn, *columns)
+            return executor.map(fn, *columns, chunksize=self.chunksize(len(items)))
+        return executor.map(fn, *columns)
+
+    def _moved(self) -> tuple[str, ...]:
+        """Return the extensions for which our executor ran the function in processes."""
+        stats = getattr(self._executor, "stats", None)
+        moved: tuple[str, ...] = () if stats is None else stats().moved
+        return moved
 
     def chunksize(self, items: int) -> int:
         """Return what processes are given; their default of 1 is slow for short tasks."""
         return max(1, items // (CHUNKS_PER_WORKER * self.workers))
 
     def note(self, items: int) -> str:
-        """Return what a reader of the table should know about the call."""
+        """Return what a reader of the table should know about the calls that were made."""
         if self.key.startswith(PROCESSES):
             return f"chunksize={self.chunksize(items)}"
-        return ""
+        moved = self._moved()
+        return f"in processes, where {', '.join(moved)} loads" if moved else ""
 
     def stop(self) -> None:
         """Shut the executor down."""

@@ -179,7 +179,7 @@ class _Turn:
         self._peak = idle
         lap = self._ask("lap", patience, base, answers=str(self._answers))
         overhead = self._ask("overhead", LEAST_PATIENCE)
-        self._record.note = started["note"]
+        self._record.note = lap["note"]
         wrong = self._runner.end()
         self._ended = True
         if wrong is not None:

@@ -3,9 +3,10 @@
 Each order is answered on stdout::
 
     (when the function is loaded)    {"event": "ready"}
-    {"do": "start"}                  {"event": "started", "seconds": s, "note": text}
+    {"do": "start"}                  {"event": "started", "seconds": s}
     {"do": "lap", "answers": path}   {"event": "progress", "done": n}  now and then, then
-                                     {"event": "lap", "seconds": s}, the answers pickled at path
+                                     {"event": "lap", "seconds": s, "note": text}, the answers
+                                     pickled at path
     {"do": "overhead"}               {"event": "overhead", "seconds": s per task}
     {"do": "stop"} or end of file    (exit)
 
@@ -20,7 +21,6 @@ from pathlib import Path
 from interp_executor._compare import work
 from interp_executor._compare.executors import SERIAL, Caller, MissingError
 from interp_executor._compare.line import Line, Ticker
-from interp_executor._compare.tasks import ignore
 
 OVERHEAD_ITEMS = 1000
 OVERHEAD_SECONDS = 0.05
@@ -59,9 +59,10 @@ def _obey(line: Line, caller: Caller, job: work.Work) -> None:
                 start = time.perf_counter()
                 caller.start(job.fn)
                 seconds = time.perf_counter() - start
-                line.say("started", seconds=seconds, note=caller.note(len(job.items)))
+                line.say("started", seconds=seconds)
             case "lap":
-                line.say("lap", seconds=_lap(line, caller, job, Path(order["answers"])))
+                seconds = _lap(line, caller, job, Path(order["answers"]))
+                line.say("lap", seconds=seconds, note=caller.note(len(job.items)))
             case "overhead":
                 line.say("overhead", seconds=_overhead(caller, job.items))
             case "stop":
@@ -93,7 +94,7 @@ def _overhead(caller: Caller, items: work.Items) -> float:
     calls = 0
     start = time.perf_counter()
     while (seconds := time.perf_counter() - start) < OVERHEAD_SECONDS:
-        for _ in caller.map(ignore, items):
+        for _ in caller.map_empty(items):
             calls += 1
     return seconds / calls
 
