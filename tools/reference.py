@@ -86,32 +86,50 @@ def _package_entries(tree: ast.Module) -> Iterator[Entry]:
     for module, names in MORE["interp_executor"].items():
         places |= dict.fromkeys(names, module)
     for name in sorted(places, key=str.lower):
+        if places[name] == "_native":
+            yield from _native_entries(name)
+            continue
         home = ast.parse(_path_of(f"interp_executor.{places[name]}").read_text(encoding="utf-8"))
         nodes = [node for node in ast.walk(home) if isinstance(node, Definition)]
         node = next(node for node in nodes if node.name == name)
         prefix = "interp_executor." if name in homes else ""
         yield from _described(node, prefix + name)
         if name == "InterpreterPoolExecutor":
-            yield from _native_entries()
+            yield from _inherited_entries()
 
 
-def _native_entries() -> Iterator[Entry]:
-    """What the C core adds: submit(), and the futures it returns."""
+def _inherited_entries() -> Iterator[Entry]:
+    """What the C core adds to the executor: submit(), and the futures it returns."""
     from interp_executor import InterpreterPoolExecutor
 
     with InterpreterPoolExecutor(1) as executor:
         future = type(executor.submit(int))
-    yield _native_entry(InterpreterPoolExecutor.submit, "InterpreterPoolExecutor.submit")
+    yield _native_entry(InterpreterPoolExecutor.submit, 4, "InterpreterPoolExecutor.submit")
     yield Entry(3, "Future", future.__doc__ or "")
-    for name, member in sorted(vars(future).items()):
-        if not name.startswith("_") and callable(member):
-            yield _native_entry(member, f"Future.{name}")
+    yield from _members(future)
 
 
-def _native_entry(member: object, name: str) -> Entry:
-    signature = getattr(member, "__text_signature__", None) or "(...)"
-    shown = re.sub(r"^\(\$self(, /)?(, )?", "(", signature)
-    return Entry(4, f"{name}{shown}", inspect.getdoc(member) or "")
+def _native_entries(name: str) -> Iterator[Entry]:
+    import interp_executor
+
+    found = getattr(interp_executor, name)
+    yield _native_entry(found, 3, f"interp_executor.{name}")
+    if isinstance(found, type):
+        yield from _members(found)
+
+
+def _members(found: type) -> Iterator[Entry]:
+    for name, member in sorted(vars(found).items()):
+        if not name.startswith("_") and getattr(member, "__doc__", None):
+            yield _native_entry(member, 4, f"{found.__name__}.{name}")
+
+
+def _native_entry(member: object, level: int, name: str) -> Entry:
+    signature = getattr(member, "__text_signature__", None)
+    if signature is None:
+        signature = "(...)" if callable(member) else ""
+    shown = re.sub(r"^\(\$(self|type)(, /)?(, )?", "(", signature)
+    return Entry(level, f"{name}{shown}", inspect.getdoc(member) or "")
 
 
 def _described(node: Definition, name: str) -> Iterator[Entry]:
