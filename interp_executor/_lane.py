@@ -136,7 +136,7 @@ class ProcessLane(_native.Pool):
     ) -> tuple[int, bytes]:
         """Run a task in the calling worker's process; return its outcome, whatever happens."""
         outcome: tuple[int, bytes] = self._settle(
-            own, lambda process: process.run(number, form, data, arguments)
+            own, form, data, lambda process: process.run(number, form, data, arguments)
         )
         return outcome
 
@@ -152,16 +152,19 @@ class ProcessLane(_native.Pool):
     ) -> tuple[int, int, list[bytes]]:
         """Run the items of a claim likewise; return verdict, nanoseconds, outcomes."""
         result: Any = self._settle(
-            own, lambda process: process.run_items(number, form, data, arity, items, offsets)
+            own,
+            form,
+            data,
+            lambda process: process.run_items(number, form, data, arity, items, offsets),
         )
         if len(result) == 2:  # none of them ran to an end
             return STOPPED, 0, [result[1]]
         answer: tuple[int, int, list[bytes]] = result
         return answer
 
-    def _settle(self, own: int, run: Callable[[WorkerProcess], Any]) -> Any:
-        """Run something in the worker's process; turn what goes wrong there into an outcome."""
-        from interp_executor import _outcome
+    def _settle(self, own: int, form: int, data: bytes, run: Callable[[WorkerProcess], Any]) -> Any:
+        """Run a callable in the worker's process; turn what goes wrong there into an outcome."""
+        from interp_executor import _lanes, _outcome
 
         try:
             return run(self._process(own))
@@ -172,7 +175,8 @@ class ProcessLane(_native.Pool):
             return BROKEN, b""
         except ProcessUnavailable as failure:
             error: BaseException = incompatible(
-                next(reversed(self.moved), None), f"no process can be made for it: {failure}"
+                self.moved_by or _lanes.extension_of(form, data),
+                f"no process can be made for it: {failure}",
             )
             error.__cause__ = failure.__cause__
         except BaseException as failure:

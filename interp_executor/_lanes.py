@@ -28,18 +28,23 @@ _REMEMBERED_MAX = 4096
 _refusing: set[str] = set()
 # Of these, the extensions that have been reported.
 _reported: set[str] = set()
-# Callables that have met a refusal, in encoded form.
-_met_refusal: set[tuple[int, bytes]] = set()
+# Callables that have met a refusal, in encoded form, and the extension that it was of.
+_met_refusal: dict[tuple[int, bytes], str] = {}
 
 
 def remember(modules: list[str], form: int, data: bytes) -> None:
     """Remember the modules of a refusal, the extension first, and the callable that met it."""
     if len(_met_refusal) >= _REMEMBERED_MAX:
         _met_refusal.clear()
-    _met_refusal.add((form, data))
+    _met_refusal[form, data] = modules[0]
     if not _refusing.issuperset(modules):
         _refusing.update(modules)
         _native.forget_callables()  # they are encoded, and looked at, anew
+
+
+def extension_of(form: int, data: bytes) -> str | None:
+    """Return the extension because of which a callable goes to processes, if it is known."""
+    return _met_refusal.get((form, data))
 
 
 def report(extension: str, consequence: str) -> None:

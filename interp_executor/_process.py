@@ -7,11 +7,14 @@ one future; the next task gets a new process.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.process
 import multiprocessing.spawn
 import os
 import signal
+import sys
+import threading
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 
 from interp_executor import _child, _outcome, _serialize, _world
@@ -20,7 +23,7 @@ from interp_executor._lane import VALUE, InitializerFailed, ProcessUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from interp_executor._hive import Pool
@@ -129,7 +132,8 @@ class WorkerProcess:
         self._world = _world.encode()
         try:
             self._executor = ProcessPoolExecutor(1, mp_context=self._context)
-            started = self._executor.submit(_child.start, self._name, self._world)
+            with _without_a_false_main():
+                started = self._executor.submit(_child.start, self._name, self._world)
             self._process = next(iter(self._executor._processes.values()))
             started.result()
         except BrokenProcessPool as error:
@@ -177,6 +181,28 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         """Whether there is a process now."""
         return self._executor is not None
+
+
+_starting = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_a_false_main() -> Iterator[None]:
+    """Keep multiprocessing from loading a main module that came from stdin, as if from a file.
+
+    What such a module defines goes by value.
+    """
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    with _starting:
+        if main is None or file is None or _serialize.find_main() is not None:
+            yield
+            return
+        del main.__file__
+        try:
+            yield
+        finally:
+            main.__file__ = file
 
 
 def _signal_name(number: int) -> str:

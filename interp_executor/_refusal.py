@@ -9,6 +9,7 @@ searched, and the texts in it. Used in workers, so it imports nothing until it i
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 _SIGNS = (
     r"module ([\w.]+) does not support loading in subinterpreters",  # CPython
@@ -43,7 +44,7 @@ def refused_modules(error: BaseException) -> list[str]:
     extension = refused_module(error)
     if extension is None:
         return []
-    spoilt = (name for link in _chain(error) for name, _ in _imports(link))
+    spoilt = (str(module["__name__"]) for link in _chain(error) for module in _imports(link))
     return list(dict.fromkeys([extension, *spoilt]))
 
 
@@ -55,21 +56,22 @@ def _extension(error: ImportError) -> str | None:
         found = re.search(sign, text)
         if found is not None:
             under_way = list(_imports(error))
-            name = found[1] or error.name or (under_way[-1][0] if under_way else "unknown")
-            return _in_full(name, under_way[-1][1]) if under_way else name
+            if not under_way:
+                return found[1] or error.name or "unknown"
+            return _in_full(found[1] or error.name, under_way[-1])
     return None
 
 
-def _in_full(name: str, package: str) -> str:
+def _in_full(name: str | None, importer: "dict[str, Any]") -> str:
     """Return an extension's name with its package, which CPython's text may lack."""
-    if "." in name or not package:
+    package, file = importer.get("__package__"), importer.get("__file__")
+    if not name:
+        return str(importer["__name__"])
+    if "." in name or not package or not file:
         return name
-    from importlib.util import find_spec
+    from importlib.machinery import PathFinder
 
-    try:
-        found = find_spec(f"{package}.{name}")
-    except (ImportError, ValueError):  # the package is half imported
-        return name
+    found = PathFinder.find_spec(f"{package}.{name}", [file.rpartition("/")[0]])
     return name if found is None else f"{package}.{name}"
 
 
@@ -86,12 +88,12 @@ def _chain(error: BaseException) -> "Iterator[BaseException]":
         pending += [other for other in (link.__context__, link.__cause__) if other is not None]
 
 
-def _imports(error: BaseException) -> "Iterator[tuple[str, str]]":
-    """Iterate over the modules, with their packages, that were being imported, outermost first."""
+def _imports(error: BaseException) -> "Iterator[dict[str, Any]]":
+    """Iterate over the namespaces of the modules that were being imported, outermost first."""
     traceback = error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
         name = frame.f_globals.get("__name__")
         if frame.f_code.co_name == "<module>" and name not in ("__main__", "__mp_main__", None):
-            yield name, frame.f_globals.get("__package__") or ""
+            yield frame.f_globals
         traceback = traceback.tb_next

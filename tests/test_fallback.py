@@ -20,8 +20,9 @@ def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what other tests have found out, on both sides."""
     from interp_executor import _native
 
-    for name in ("_refusing", "_reported", "_met_refusal"):
-        monkeypatch.setattr(_lanes, name, set())
+    monkeypatch.setattr(_lanes, "_refusing", set())
+    monkeypatch.setattr(_lanes, "_reported", set())
+    monkeypatch.setattr(_lanes, "_met_refusal", {})
     _native.forget_callables()
 
 
@@ -278,6 +279,21 @@ if __name__ == "__main__":
     done = run(write(tmp_path / "pending.py", PROGRAM + body), str(out), check=False)
     assert done.returncode == 0, done.stderr
     assert out.read_text() == "done done done "
+
+
+def test_a_program_from_stdin_moves_too() -> None:
+    program = PROGRAM.replace(".exception()", ".result()")
+    inside = """
+    with InterpreterPoolExecutor(1) as executor:
+        print(executor.with_options(lane="process").submit(lambda: answer()).result())
+
+def answer():
+    return 42
+
+main()
+"""
+    done = run("-", stdin=program + inside, check=False)
+    assert done.stdout == f"str {NAME}\n8\n42\n", done.stderr
 
 
 # ---- what is said ----

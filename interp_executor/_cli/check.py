@@ -76,7 +76,8 @@ def check(module: str) -> dict[str, Any]:
     -------
     dict
         module, version, status ("loads", "refused", "crashes", "missing" or "fails"), and as far
-        as they apply extension, detail, seconds and bytes.
+        as they apply extension, detail, seconds, bytes, and without: extensions that refused while
+        the module got along without them.
     """
     row = {"module": module, "version": version_of(module)}
     command = [sys.executable, "-c", _PROGRAM, module]

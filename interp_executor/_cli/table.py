@@ -19,8 +19,16 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["status"],
         f"{row['seconds'] * 1000:.0f} ms" if loads else "",
         f"{row['bytes'] / 1e6:.1f} MB" if loads else "",
-        f"by {row['extension']}" if "extension" in row else row.get("detail", ""),
+        _remark(row),
     )
+
+
+def _remark(row: dict[str, Any]) -> str:
+    if "extension" in row:
+        return f"by {row['extension']}"
+    if "without" in row:
+        return f"without {', '.join(row['without'])}, which refused"
+    return str(row.get("detail", ""))
 
 
 def plain(rows: Sequence[dict[str, Any]]) -> str:
