@@ -9,6 +9,7 @@ struct executor {
     PyObject_HEAD
     struct ix_pool_object *pool; /* NULL until attached */
     uint8_t lane;                /* enum ix_lane, of what is submitted here */
+    struct ix_limits *limits;    /* one reference, or NULL: what the view asks for of its calls */
 };
 
 static int
@@ -39,26 +40,50 @@ executor_dealloc(struct executor *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     executor_clear(self);
+    ix_limits_release(self->limits);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(executor_attach_doc, "_attach($self, pool, lane=0, /)\n--\n\n"
-"Use this pool and this lane (0: chosen task by task, 1: processes, 2: interpreters). To be called once.");
+/* timeout, grace, interrupt_on_cancel */
+static int
+set_limits(struct executor *self, PyObject *const *args)
+{
+    int64_t timeout_ns, grace_ns;
+    int interrupt_on_cancel = PyObject_IsTrue(args[2]);
+    if (interrupt_on_cancel < 0 || ix_timeout_ns(args[0], &timeout_ns) < 0
+        || ix_timeout_ns(args[1], &grace_ns) < 0)
+        return -1;
+    if (timeout_ns < 0)
+        timeout_ns = 0;
+    if (timeout_ns == 0 && grace_ns < 0 && !interrupt_on_cancel)
+        return 0;
+    self->limits = ix_limits_new(timeout_ns, grace_ns, interrupt_on_cancel);
+    if (self->limits == NULL)
+        PyErr_NoMemory();
+    return self->limits == NULL ? -1 : 0;
+}
+
+PyDoc_STRVAR(executor_attach_doc, "_attach($self, pool, lane=0, timeout=None, grace=None,\n"
+"        interrupt_on_cancel=False, /)\n--\n\n"
+"Use this pool, this lane (0: chosen task by task, 1: processes, 2: interpreters) and these limits (in\n"
+"seconds) to each task or item. To be called once.");
 
 static PyObject *
 executor_attach(struct executor *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
                 PyObject *kwnames)
 {
-    long lane = nargs == 2 ? PyLong_AsLong(args[1]) : IX_LANE_ANY;
+    long lane = nargs > 1 ? PyLong_AsLong(args[1]) : IX_LANE_ANY;
     if (PyErr_Occurred())
         return NULL;
-    if (nargs < 1 || nargs > 2 || kwnames != NULL || self->pool != NULL || lane < 0
-        || lane > IX_LANE_INTERPRETER
+    if ((nargs != 1 && nargs != 2 && nargs != 5) || kwnames != NULL || self->pool != NULL
+        || lane < 0 || lane > IX_LANE_INTERPRETER
         || !PyObject_TypeCheck(args[0], ix_state_of(cls)->pool_type)) {
-        PyErr_SetString(PyExc_TypeError, "_attach() takes a Pool and a lane, once");
+        PyErr_SetString(PyExc_TypeError, "_attach() takes a Pool, a lane and limits, once");
         return NULL;
     }
+    if (nargs == 5 && set_limits(self, args + 2) < 0)
+        return NULL;
     self->lane = (uint8_t)lane;
     self->pool = (struct ix_pool_object *)Py_NewRef(args[0]);
     atomic_fetch_add(&self->pool->handles, 1);
@@ -131,6 +156,10 @@ executor_submit(struct executor *self, PyTypeObject *cls, PyObject *const *args,
     if (task == NULL)
         return fail_submit(state, pool);
     task->lane = self->lane;
+    if (self->limits != NULL) {
+        ix_limits_acquire(self->limits);
+        task->limits = self->limits;
+    }
     ix_task_acquire(task); /* one reference for the future, one for the queue */
     PyObject *future = ix_future_new(state, pool, task);
     if (future == NULL) {
@@ -159,7 +188,7 @@ executor_map(struct executor *self, PyTypeObject *cls, PyObject *const *args, Py
     }
     if (check_pool(self) < 0)
         return NULL;
-    struct ix_map_options options;
+    struct ix_map_options options = {.limits = self->limits};
     Py_ssize_t chunksize = PyNumber_AsSsize_t(args[2], NULL); /* both clipped */
     options.chunksize = chunksize < INT32_MAX ? (uint32_t)chunksize : INT32_MAX;
     options.buffersize = (size_t)PyNumber_AsSsize_t(args[3], NULL);

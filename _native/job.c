@@ -59,8 +59,18 @@ ix_job_release(struct ix_job *job)
         segment_free(segment);
     }
     ix_callable_release(job->callable);
+    ix_limits_release(job->limits);
     pthread_mutex_destroy(&job->lock);
     free(job);
+}
+
+void
+ix_entry_release(struct ix_entry *entry)
+{
+    if (entry != NULL && entry->kind == IX_ENTRY_JOB)
+        ix_job_release((struct ix_job *)entry);
+    else
+        ix_task_release((struct ix_task *)entry);
 }
 
 static void
@@ -298,13 +308,15 @@ lose_locked(struct ix_job *job, size_t position)
     mirror_unclaimed_locked(job);
 }
 
-void
+bool
 ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost)
 {
     pthread_mutex_lock(&job->lock);
     uint64_t progress = progress_of(claim);
-    delist_locked(job, claim);
-    if (has_news_locked(claim, progress)) {
+    bool forsaken = atomic_load_explicit(&claim->forsaken, memory_order_relaxed);
+    if (!forsaken)
+        delist_locked(job, claim);
+    if (!forsaken && has_news_locked(claim, progress)) {
         char *data = claim->data;
         if (claim->published == 0)
             claim->data = NULL; /* all of it: no copy */
@@ -312,11 +324,61 @@ ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost)
             data = copy_locked(claim, progress);
         lost = !publish_locked(claim, progress, data) || lost;
     }
-    if (lost)
+    if (!forsaken && lost)
         lose_locked(job, claim->first + claim->published);
     pthread_mutex_unlock(&job->lock);
     free(claim->data);
-    announce(job);
+    if (!forsaken)
+        announce(job);
+    return !forsaken;
+}
+
+static bool
+is_under_way_locked(struct ix_job *job, void *claim)
+{
+    struct ix_claim *other = job->claims;
+    while (other != NULL && other != claim)
+        other = other->next;
+    return other != NULL;
+}
+
+/* Publishes what the claim has finished and `outcome` for the item after that, and ends the job there. */
+static void
+forsake_locked(struct ix_job *job, struct ix_claim *claim, uint64_t progress,
+               const struct ix_buffer *outcome)
+{
+    bool kept = !has_news_locked(claim, progress)
+                || publish_locked(claim, progress, copy_locked(claim, progress));
+    char *data = kept ? malloc(outcome->length + 1) : NULL;
+    if (data != NULL) {
+        memcpy(data, outcome->data, outcome->length);
+        progress += ((uint64_t)outcome->length << IX_PROGRESS_BITS) + 1;
+        kept = publish_locked(claim, progress, data);
+    }
+    if (kept && data != NULL && job->end == IX_JOB_GOES_ON)
+        job->end = IX_JOB_CANCELLED; /* the reader stops at the outcome that was given */
+    atomic_store_explicit(&claim->forsaken, true, memory_order_relaxed);
+    delist_locked(job, claim);
+    lose_locked(job, claim->first + claim->published);
+}
+
+bool
+ix_job_forsake(struct ix_job *job, void *claim, struct ix_seat *seat, uint64_t run,
+               const struct ix_buffer *outcome)
+{
+    pthread_mutex_lock(&job->lock);
+    /* A worker is at a run before it enlists the claim, and closes the run before it adds an item's
+     * outcome or delists the claim: so this is that run's claim, and its present item is the next one. */
+    bool found = is_under_way_locked(job, claim);
+    uint64_t progress = found ? progress_of(claim) : 0;
+    found = found && (progress & IX_CLAIM_MAX) < ((struct ix_claim *)claim)->count
+            && ix_seat_runs(seat, run);
+    if (found)
+        forsake_locked(job, claim, progress, outcome);
+    pthread_mutex_unlock(&job->lock);
+    if (found)
+        announce(job);
+    return found;
 }
 
 /* Publishes, in the worker's stead, what the claim at `position` has finished. Context: the reader. */

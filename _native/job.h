@@ -17,7 +17,7 @@
 #ifndef IX_JOB_H
 #define IX_JOB_H
 
-#include "task.h"
+#include "queue.h"
 
 #include <pthread.h>
 
@@ -44,6 +44,7 @@ struct ix_job {
     struct ix_entry entry;
     _Atomic uint32_t refs;
     struct ix_callable *callable; /* one reference */
+    struct ix_limits *limits;     /* one reference, or NULL; set before the job is shared */
     uint32_t arity;               /* values per item */
     uint32_t chunksize;           /* 0: by measured time */
     uint8_t lane;                 /* enum ix_lane; set before the first seal */
@@ -80,6 +81,7 @@ struct ix_claim {
     /* the worker's own: */
     size_t capacity;
     /* atomic: */
+    _Atomic bool forsaken; /* the owner has given up waiting for the worker; set under the lock */
     _Atomic uint64_t progress; /* bytes << IX_PROGRESS_BITS | items that are complete in data */
 };
 
@@ -90,6 +92,8 @@ struct ix_claim {
 struct ix_job *ix_job_new(struct ix_callable *callable, uint32_t arity, uint32_t chunksize);
 void ix_job_acquire(struct ix_job *job);
 void ix_job_release(struct ix_job *job); /* NULL is fine. Context: any */
+/* The same for what may be a task or a job, or NULL. */
+void ix_entry_release(struct ix_entry *entry);
 
 /* Appends a segment; steals data and offsets unless it fails for memory (-1). Returns 1 if the job must
  * be put into the queue (with a reference of its own), 0 if it is there. Context: the owner. */
@@ -104,8 +108,14 @@ bool ix_job_claim(struct ix_job *job, unsigned workers, struct ix_claim *claim, 
  * job as broken. Context: a worker. */
 bool ix_job_add(struct ix_job *job, struct ix_claim *claim, const struct ix_buffer *outcome);
 /* Publishes what is left of the claim, which is over. `lost`: the item after the last one added has no
- * outcome for want of memory. Context: a worker. */
-void ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost);
+ * outcome for want of memory. Returns false if the claim was forsaken: then it has left the job before,
+ * and what it brings is dropped. Context: a worker. */
+bool ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost);
+/* Gives up a claim under way whose worker cannot be stopped: what it has finished is published, then
+ * `outcome` for its present item; those after it will not run. Returns false, with nothing changed, if
+ * `claim` is not under way any more, or its worker not at `run` (see struct ix_seat). Context: the owner. */
+bool ix_job_forsake(struct ix_job *job, void *claim, struct ix_seat *seat, uint64_t run,
+                    const struct ix_buffer *outcome);
 /* Tells how long `count` items took. Context: a worker. */
 void ix_job_measure(struct ix_job *job, uint32_t count, int64_t elapsed_ns);
 /* Nothing that is unclaimed will run. Context: any. Idempotent; the first reason stands. */

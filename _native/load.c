@@ -32,6 +32,8 @@ start_python_side(struct ix_inside *inside, PyObject *module, PyObject *world)
     inside->encode_raised = PyObject_GetAttrString(module, "encode_raised");
     inside->encode_unloadable = PyObject_GetAttrString(module, "encode_unloadable");
     inside->refused = PyObject_GetAttrString(module, "refused");
+    inside->encode_stopped = PyObject_GetAttrString(module, "encode_stopped");
+    inside->interrupt = PyObject_GetAttrString(module, "TaskInterrupt");
     inside->flush = PyObject_GetAttrString(module, "flush");
     if (PyErr_Occurred())
         return -1;
@@ -73,6 +75,8 @@ ix_inside_clear(struct ix_inside *inside)
     Py_CLEAR(inside->encode_raised);
     Py_CLEAR(inside->encode_unloadable);
     Py_CLEAR(inside->refused);
+    Py_CLEAR(inside->encode_stopped);
+    Py_CLEAR(inside->interrupt);
     Py_CLEAR(inside->flush);
     ix_codec_clear(&inside->codec);
     if (inside->written.obj != NULL)

@@ -400,6 +400,8 @@ map_alloc(struct ix_module *state, struct ix_pool_object *pool, struct ix_callab
         return NULL;
     }
     self->job->lane = options->lane;
+    ix_limits_acquire(options->limits);
+    self->job->limits = options->limits;
     return self;
 }
 

@@ -20,9 +20,9 @@ struct binding {
 #define BIND(name) {#name, offsetof(struct ix_module, name)}
 
 static const struct binding bindings[] = {
-    BIND(encode_callable),   BIND(decode_exception),    BIND(broken_error),  BIND(failed_error),
-    BIND(undecodable_error), BIND(log_callback),        BIND(new_condition), BIND(transfer_error),
-    BIND(cancelled_error),   BIND(invalid_state_error),
+    BIND(encode_callable),   BIND(decode_exception),    BIND(broken_error),    BIND(failed_error),
+    BIND(undecodable_error), BIND(log_callback),        BIND(new_condition),   BIND(transfer_error),
+    BIND(cancelled_error),   BIND(invalid_state_error), BIND(abandoned_error),
 };
 
 static PyObject **
@@ -144,7 +144,9 @@ module_exec(PyObject *module)
         || add_type(module, &ix_executor_spec, &state->executor_type) < 0
         || add_type(module, &ix_map_spec, &state->map_type) < 0
         || add_type(module, &ix_worker_spec, &state->worker_type) < 0
-        || add_type(module, &ix_child_spec, &state->child_type) < 0)
+        || add_type(module, &ix_child_spec, &state->child_type) < 0
+        || add_type(module, &ix_alarm_spec, &state->alarm_type) < 0
+        || add_type(module, &ix_run_spec, &state->run_type) < 0)
         return -1;
     return 0;
 }
@@ -160,6 +162,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->map_type);
     Py_VISIT(state->worker_type);
     Py_VISIT(state->child_type);
+    Py_VISIT(state->alarm_type);
+    Py_VISIT(state->run_type);
     Py_VISIT(state->future_type);
     Py_VISIT(state->callables);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(bindings); i++)
@@ -178,6 +182,8 @@ module_clear(PyObject *module)
     Py_CLEAR(state->map_type);
     Py_CLEAR(state->worker_type);
     Py_CLEAR(state->child_type);
+    Py_CLEAR(state->alarm_type);
+    Py_CLEAR(state->run_type);
     Py_CLEAR(state->future_type);
     Py_CLEAR(state->callables);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(bindings); i++)

@@ -110,10 +110,11 @@ PyType_Spec ix_outbox_spec = {
 static PyObject *
 pool_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
-    PyObject *outbox, *max_workers;
+    PyObject *outbox, *alarm, *max_workers;
     struct ix_module *state = PyModule_GetState(PyType_GetModuleByDef(type, &ix_module_def));
 
-    if (!PyArg_ParseTuple(args, "OO!:Pool", &max_workers, state->outbox_type, &outbox))
+    if (!PyArg_ParseTuple(args, "OO!O!:Pool", &max_workers, state->outbox_type, &outbox,
+                          state->alarm_type, &alarm))
         return NULL;
     Py_ssize_t limit = PyNumber_AsSsize_t(max_workers, NULL); /* clipped: there is a limit anyway */
     if (limit == -1 && PyErr_Occurred())
@@ -129,6 +130,8 @@ pool_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
     self->forks = atomic_load(&ix_runtime_forks);
     self->outbox = ((struct ix_outbox_object *)outbox)->outbox;
     ix_outbox_acquire(self->outbox);
+    self->alarm = ((struct ix_alarm_object *)alarm)->alarm;
+    ix_alarm_acquire(self->alarm);
     return (PyObject *)self;
 }
 
@@ -143,9 +146,24 @@ pool_dealloc(struct ix_pool_object *self)
             PyErr_WriteUnraisable(NULL);
         ix_queue_fini(&self->queue);
         ix_outbox_release(self->outbox);
+        ix_alarm_release(self->alarm);
     }
     type->tp_free(self);
     Py_DECREF(type);
+}
+
+int
+ix_pool_abandon_task(struct ix_pool_object *pool, struct ix_task *task, bool late)
+{
+    uint32_t flags;
+    if (!ix_task_abandon(task, late, &flags))
+        return 0;
+    if (flags & IX_OBSERVED) {
+        ix_task_acquire(task); /* the outbox's */
+        ix_outbox_push(pool->outbox, task);
+        ix_outbox_ring(pool->outbox);
+    }
+    return 1;
 }
 
 /* A task that will not run. Returns 0, or -1 with an exception of a future's callbacks. */
@@ -308,7 +326,8 @@ pool_leave(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 }
 
 PyDoc_STRVAR(pool_counts_doc, "counts($self, /)\n--\n\n"
-"(submitted, finished, failed, cancelled, queued, running, workers, parked)");
+"(submitted, finished, failed, cancelled, queued, running, workers, parked, interrupted, late,\n"
+"abandoned)");
 
 static PyObject *
 pool_counts(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
@@ -316,10 +335,12 @@ pool_counts(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     if (ix_pool_check_inherited(self) < 0)
         return NULL;
     struct ix_queue_counts counts = ix_queue_count(&self->queue);
-    return Py_BuildValue("KKKKnIII", (unsigned long long)counts.submitted,
+    return Py_BuildValue("KKKKnIIIKKK", (unsigned long long)counts.submitted,
                          (unsigned long long)counts.finished, (unsigned long long)counts.failed,
                          (unsigned long long)counts.cancelled, (Py_ssize_t)counts.queued,
-                         counts.running, counts.workers, counts.parked);
+                         counts.running, counts.workers, counts.parked,
+                         (unsigned long long)counts.interrupted, (unsigned long long)counts.late,
+                         (unsigned long long)counts.abandoned);
 }
 
 PyDoc_STRVAR(pool_is_inherited_doc, "is_inherited($self, /)\n--\n\n"
@@ -345,7 +366,8 @@ static PyMethodDef pool_methods[] = {
 };
 
 static PyType_Slot pool_slots[] = {
-    {Py_tp_doc, "Pool(max_workers, outbox)\n--\n\nThe queue of an executor and its workers."},
+    {Py_tp_doc,
+     "Pool(max_workers, outbox, alarm)\n--\n\nThe queue of an executor and its workers."},
     {Py_tp_new, pool_new},
     {Py_tp_traverse, ix_traverse_type},
     {Py_tp_dealloc, pool_dealloc},

@@ -73,7 +73,8 @@ waiter_method(struct ix_task *task)
 {
     if (ix_task_state(task) == IX_CANCELLED)
         return "add_cancelled";
-    return task->outcome == IX_OUTCOME_VALUE ? "add_result" : "add_exception";
+    bool returned = ix_task_abandonment(task) == 0 && task->outcome == IX_OUTCOME_VALUE;
+    return returned ? "add_result" : "add_exception";
 }
 
 /* Context: as the whole file, and the condition is held. */

@@ -1,5 +1,7 @@
 #include "queue.h"
 
+#include "job.h"
+
 #include <assert.h>
 
 #define PATIENCE_NS 1000000 /* a worker that was woken has mostly arrived in a twentieth of that */
@@ -197,7 +199,9 @@ ix_queue_wants_worker(struct ix_queue *queue, size_t demand)
 void
 ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat)
 {
+    uint64_t run = atomic_load_explicit(&seat->run, memory_order_relaxed);
     memset(seat, 0, sizeof *seat);
+    atomic_store_explicit(&seat->run, run, memory_order_relaxed); /* numbers go on: see there */
     pthread_mutex_lock(&queue->lock);
     assert(queue->starting > 0);
     queue->starting--;
@@ -258,6 +262,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
         queue->waking--;
         queue->patient_since = 0;
     }
+    seat->entry = NULL;
     if (leaves_locked(queue)) {
         result = IX_TAKE_LEAVE;
         wake_all_locked(queue); /* those that parked while a job was in hand may leave, too */
@@ -267,7 +272,8 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
         result = IX_TAKE_EMPTY;
     }
     else {
-        *entry = pop_locked(queue);
+        *entry = seat->entry = pop_locked(queue);
+        ix_seat_open_run(seat);
         queue->in_hand += (*entry)->kind == IX_ENTRY_JOB;
         atomic_store_explicit(&seat->busy, true, memory_order_relaxed);
         wake = next_to_wake_locked(queue);
@@ -277,39 +283,6 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
     return result;
 }
 
-void
-ix_queue_sleep(struct ix_seat *seat)
-{
-    uint32_t word = IX_SEAT_WATCHING;
-    bool notified = seat->may_spin && ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING);
-    if (!notified
-        && atomic_compare_exchange_strong_explicit(&seat->word, &word, IX_SEAT_SLEEPING,
-                                                   memory_order_acq_rel, memory_order_acquire)) {
-        while (atomic_load_explicit(&seat->word, memory_order_acquire) == IX_SEAT_SLEEPING)
-            ix_park_wait(&seat->word, IX_SEAT_SLEEPING, -1);
-    }
-    seat->woken = true;
-}
-
-static void
-add(_Atomic uint64_t *count)
-{
-    uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
-    atomic_store_explicit(count, value + 1, memory_order_release); /* one writer: no need to lock */
-}
-
-void
-ix_seat_settle(struct ix_seat *seat, enum ix_fate fate)
-{
-    atomic_store_explicit(&seat->busy, false, memory_order_relaxed);
-    if (fate == IX_FATE_VALUE || fate == IX_FATE_FAILED)
-        add(&seat->finished);
-    if (fate == IX_FATE_FAILED)
-        add(&seat->failed);
-    if (fate == IX_FATE_CANCELLED)
-        add(&seat->cancelled);
-}
-
 static void
 count_seat(struct ix_queue_counts *counts, struct ix_seat *seat)
 {
@@ -317,6 +290,8 @@ count_seat(struct ix_queue_counts *counts, struct ix_seat *seat)
     counts->failed += atomic_load_explicit(&seat->failed, memory_order_acquire);
     counts->finished += atomic_load_explicit(&seat->finished, memory_order_relaxed);
     counts->cancelled += atomic_load_explicit(&seat->cancelled, memory_order_relaxed);
+    counts->interrupted += atomic_load_explicit(&seat->interrupted, memory_order_relaxed);
+    counts->late += atomic_load_explicit(&seat->late, memory_order_relaxed);
     counts->running += atomic_load_explicit(&seat->busy, memory_order_relaxed);
 }
 
@@ -368,6 +343,60 @@ ix_queue_hand_over(struct ix_queue *queue, struct ix_seat *seat)
         count_out_locked(queue);
     pthread_mutex_unlock(&queue->lock);
     return wanted;
+}
+
+void
+ix_queue_let_go(struct ix_queue *queue, struct ix_seat *seat)
+{
+    pthread_mutex_lock(&queue->lock);
+    seat->entry = NULL;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+bool
+ix_queue_abandon(struct ix_queue *queue, struct ix_seat *seat, const struct ix_present *present)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool wanted = !leaves_locked(queue);
+    uint64_t finished = queue->counts.finished + present->finished;
+    remove_seat_locked(queue, seat);
+    queue->counts.abandoned++;
+    /* The worker may have counted its outcome already, just before it found that it came too late. */
+    if (present->entry->kind == IX_ENTRY_TASK && queue->counts.finished == finished) {
+        queue->counts.finished++;
+        queue->counts.failed++;
+    }
+    if (wanted)
+        queue->starting++;
+    else
+        count_out_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+    return wanted;
+}
+
+static void
+acquire_entry(struct ix_entry *entry)
+{
+    if (entry->kind == IX_ENTRY_JOB)
+        ix_job_acquire((struct ix_job *)entry);
+    else
+        ix_task_acquire((struct ix_task *)entry);
+}
+
+struct ix_present
+ix_queue_present(struct ix_queue *queue, struct ix_seat *seat)
+{
+    struct ix_present present = {0};
+    pthread_mutex_lock(&queue->lock); /* neither the entry nor its last reference goes meanwhile */
+    present.finished = atomic_load_explicit(&seat->finished, memory_order_acquire);
+    present.run = atomic_load_explicit(&seat->run, memory_order_acquire);
+    if (seat->entry != NULL && (present.run & 1)) {
+        present.entry = seat->entry;
+        present.claim = atomic_load_explicit(&seat->claim, memory_order_acquire);
+        acquire_entry(present.entry);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return present;
 }
 
 static void

@@ -15,8 +15,13 @@
 
 #include <pthread.h>
 
-/* A worker's place at a queue: where it sleeps, and what it has done there. Owned by the worker; on the
- * queue's list from arrive to leave, and on its stack while the worker waits. */
+/* A worker's place at a queue: where it sleeps, what it runs, and what it has done there. Owned by the
+ * worker, and zero when it is made; on the queue's list from arrive to leave, and on its stack while the
+ * worker waits.
+ *
+ * `run` numbers what may be interrupted. It is odd from the taking of an entry until the worker
+ * closes the run: the call is over and its outcome encoded, or it was not made at all. A number never
+ * comes again, so that whoever wants to stop a run cannot hit another. */
 struct ix_seat {
     _Atomic uint32_t word; /* enum ix_seat_word */
     bool woken;            /* the worker's own: notified, and counted in `waking` until it takes */
@@ -25,10 +30,23 @@ struct ix_seat {
     /* protected by the queue's lock: */
     struct ix_seat *below;           /* on the stack */
     struct ix_seat *previous, *next; /* on the list */
-    /* Written by the worker alone, before it publishes the outcome, so that whoever has seen the
-     * outcome sees the count; read by anybody. */
-    _Atomic uint64_t finished, failed, cancelled;
+    struct ix_entry *entry; /* taken last: the worker keeps its reference until it has taken again,
+                             * or has let go */
+    /* Written by the worker alone, read by anybody: */
+    _Atomic uint64_t run;
+    _Atomic int64_t deadline; /* of the run, on the clock of ix_now_ns(); 0: none */
+    _Atomic(void *) claim;    /* of the run, where it is a map's */
+    /* Likewise, before the worker publishes the outcome, so that whoever has seen that sees the count: */
+    _Atomic uint64_t finished, failed, cancelled, interrupted, late;
     _Atomic bool busy;
+};
+
+/* What a worker runs at one moment. */
+struct ix_present {
+    struct ix_entry *entry; /* one reference, or NULL: nothing that could be interrupted */
+    uint64_t run;
+    uint64_t finished; /* tasks, before this run */
+    void *claim;
 };
 
 enum ix_seat_word {
@@ -38,13 +56,16 @@ enum ix_seat_word {
 };
 
 struct ix_queue_counts {
-    uint64_t submitted; /* tasks pushed */
-    uint64_t finished;  /* tasks that ran to an outcome */
-    uint64_t failed;    /* of these, those whose outcome is not a value */
-    uint64_t cancelled; /* tasks that a worker found cancelled, or that were cleared */
-    size_t queued;      /* entries */
-    unsigned running;   /* workers that hold an entry */
-    unsigned workers;   /* leased: starting or serving */
+    uint64_t submitted;   /* tasks pushed */
+    uint64_t finished;    /* tasks that ran to an outcome */
+    uint64_t failed;      /* of these, those whose outcome is not a value */
+    uint64_t cancelled;   /* tasks that a worker found cancelled, or that were cleared */
+    uint64_t interrupted; /* tasks and items of maps that ended by an interrupt, */
+    uint64_t late;        /* that ended by one because they were over their time, */
+    uint64_t abandoned;   /* or whose end was not waited for */
+    size_t queued;        /* entries */
+    unsigned running;     /* workers that hold an entry */
+    unsigned workers;     /* leased: starting or serving */
     unsigned parked;
 };
 
@@ -114,9 +135,40 @@ void ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat);
  * without a gap that a joiner could see; the caller starts it, or calls ix_queue_leave(queue, NULL). */
 bool ix_queue_hand_over(struct ix_queue *queue, struct ix_seat *seat);
 
+/* The worker will not take again: what it took last may be released. Context: the worker. */
+void ix_queue_let_go(struct ix_queue *queue, struct ix_seat *seat);
+/* The worker has been given up together with what it runs: it is counted out.
+ * True: a successor has been counted in, as by ix_queue_hand_over(). Context: whoever abandons. */
+bool ix_queue_abandon(struct ix_queue *queue, struct ix_seat *seat,
+                      const struct ix_present *present);
+
+/* What the worker runs now. The caller releases the entry. Context: any. Locks: takes the queue's. */
+struct ix_present ix_queue_present(struct ix_queue *queue, struct ix_seat *seat);
+
+/* Closes the present run, if it is open: from now on it cannot be interrupted. Context: the worker,
+ * its GIL, so that nobody who holds that sees it change. */
+void ix_seat_close_run(struct ix_seat *seat);
+/* Opens another run of the same entry: the next item. Context: as above. */
+void ix_seat_open_run(struct ix_seat *seat);
+/* Whether `run` is the present run and open. Context: any; with the worker's GIL it stays so. */
+static inline bool
+ix_seat_runs(struct ix_seat *seat, uint64_t run)
+{
+    return (run & 1) && atomic_load_explicit(&seat->run, memory_order_acquire) == run;
+}
+
 /* What became of the entry a worker took: called before the outcome is published. */
-enum ix_fate { IX_FATE_JOB, IX_FATE_VALUE, IX_FATE_FAILED, IX_FATE_CANCELLED };
+enum ix_fate {
+    IX_FATE_JOB,
+    IX_FATE_VALUE,
+    IX_FATE_FAILED,
+    IX_FATE_CANCELLED,
+    IX_FATE_INTERRUPTED, /* failed, too */
+    IX_FATE_LATE,        /* likewise */
+};
 void ix_seat_settle(struct ix_seat *seat, enum ix_fate fate);
+/* An item of a map ended by an interrupt. */
+void ix_seat_count_stop(struct ix_seat *seat, bool late);
 
 /* No more pushes; parked workers are woken to leave. Idempotent. */
 void ix_queue_close(struct ix_queue *queue);

@@ -12,6 +12,12 @@ ix_worker_put_raised(struct ix_worker *worker, struct ix_buffer *buffer, const c
 {
     struct ix_inside *inside = &worker->inside;
     worker->unloaded = what;
+    worker->stopped = ix_run_close(worker);
+    if (worker->stopped != IX_STOP_NONE) {
+        if (ix_run_encode_stop(worker, buffer) > 0)
+            return IX_OUTCOME_RAISED;
+        worker->stopped = IX_STOP_NONE; /* the exception came about by itself */
+    }
     bool refused = ix_note_refusal(worker, what != NULL);
     PyObject *error = PyErr_GetRaisedException();
     PyObject *bytes = what == NULL || refused
@@ -49,14 +55,17 @@ put_outcome(struct ix_worker *worker, struct ix_buffer *buffer, PyObject *result
 
 /* What tasks printed must be out before they are seen to be done. */
 static void
-flush_output(struct ix_inside *inside)
+flush_output(struct ix_worker *worker)
 {
+    struct ix_inside *inside = &worker->inside;
     char *written = inside->written.buf;
     if (*written == 0)
         return;
     *written = 0;
     PyObject *result = PyObject_CallNoArgs(inside->flush);
-    if (result == NULL)
+    if (result == NULL && worker->stop != IX_STOP_NONE)
+        PyErr_Clear(); /* the interrupt: it came between two items of a claim, which stops now */
+    else if (result == NULL)
         PyErr_WriteUnraisable(inside->flush);
     Py_XDECREF(result);
 }
@@ -75,7 +84,6 @@ enum ix_outcome
 ix_worker_call(struct ix_worker *worker, struct ix_callable *callable, struct ix_reader *arguments,
                struct ix_task *task, struct ix_buffer *outcome)
 {
-    struct ix_inside *inside = &worker->inside;
     struct ix_call call;
     PyObject *fn = ix_load_callable(worker, callable);
     if (fn == NULL)
@@ -90,7 +98,8 @@ ix_worker_call(struct ix_worker *worker, struct ix_callable *callable, struct ix
     ix_call_clear(&call);
     Py_DECREF(fn);
     enum ix_outcome kind = put_outcome(worker, outcome, result);
-    flush_output(inside);
+    ix_run_close(worker); /* if it was interrupted, it returned all the same */
+    flush_output(worker);
     return kind;
 }
 
@@ -102,6 +111,7 @@ static void
 deliver(struct ix_worker *worker, struct ix_task *task, uint32_t flags)
 {
     struct ix_outbox *outbox = worker->pool->outbox;
+    ix_task_acquire(task); /* the outbox's */
     ix_outbox_push(outbox, task);
     if ((flags & IX_LOUD) || !ix_queue_is_empty(&worker->pool->queue)) {
         ix_outbox_ring(outbox);
@@ -112,6 +122,14 @@ deliver(struct ix_worker *worker, struct ix_task *task, uint32_t flags)
     ix_worker_to_own(worker);
 }
 
+/* Opens a run of its own: for an item that has a time limit, and for what goes on elsewhere. */
+static void
+open_run(struct ix_worker *worker, struct ix_limits *limits)
+{
+    ix_seat_open_run(&worker->seat);
+    ix_run_set_deadline(worker, limits);
+}
+
 static enum ix_outcome
 run_somewhere(struct ix_worker *worker, struct ix_task *task, struct ix_buffer *buffer)
 {
@@ -119,9 +137,18 @@ run_somewhere(struct ix_worker *worker, struct ix_task *task, struct ix_buffer *
     if (ix_lane_is_process(worker, task->lane, task->callable))
         return ix_lane_run_task(worker, task, buffer);
     enum ix_outcome outcome = ix_worker_call(worker, task->callable, &arguments, task, buffer);
-    if (worker->refused != NULL && ix_lane_moves(worker, task->lane, task->callable, buffer))
-        return ix_lane_run_task(worker, task, buffer);
-    return outcome;
+    if (worker->refused == NULL || !ix_lane_moves(worker, task->lane, task->callable, buffer))
+        return outcome;
+    open_run(worker, task->limits);
+    return ix_lane_run_task(worker, task, buffer);
+}
+
+static enum ix_fate
+fate_of(enum ix_outcome outcome, enum ix_stop stopped)
+{
+    if (stopped != IX_STOP_NONE)
+        return stopped == IX_STOP_LATE ? IX_FATE_LATE : IX_FATE_INTERRUPTED;
+    return outcome == IX_OUTCOME_VALUE ? IX_FATE_VALUE : IX_FATE_FAILED;
 }
 
 static void
@@ -131,21 +158,24 @@ run_task(struct ix_worker *worker, struct ix_task *task)
     struct ix_buffer buffer;
 
     if (!ix_task_start(task)) {
+        ix_seat_close_run(&worker->seat);
         ix_seat_settle(&worker->seat, IX_FATE_CANCELLED);
-        ix_task_release(task);
         return;
     }
+    worker->stopped = IX_STOP_NONE;
+    ix_run_set_deadline(worker, task->limits);
     ix_buffer_init(&buffer, memory, sizeof memory);
     enum ix_outcome outcome = run_somewhere(worker, task, &buffer);
+    ix_run_close(worker);
     if (!ix_task_set_data(task, &buffer))
         outcome = IX_OUTCOME_FAILED; /* no memory; the text is empty */
     ix_buffer_fini(&buffer);
-    ix_seat_settle(&worker->seat, outcome == IX_OUTCOME_VALUE ? IX_FATE_VALUE : IX_FATE_FAILED);
+    ix_seat_settle(&worker->seat, fate_of(outcome, worker->stopped));
     uint32_t flags = ix_task_finish(task, outcome);
-    if (flags & IX_OBSERVED)
+    if (flags & IX_ABANDONED)
+        worker->abandoned = true;
+    else if (flags & IX_OBSERVED)
         deliver(worker, task, flags);
-    else
-        ix_task_release(task);
 }
 
 /* ---- claims of a map job ---- */
@@ -169,8 +199,31 @@ ix_worker_call_item(struct ix_worker *worker, PyObject *fn, uint32_t arity,
     PyObject *result = call_with_item(fn, arity, item);
     Py_DECREF(item);
     enum ix_outcome kind = put_outcome(worker, outcome, result);
-    flush_output(&worker->inside);
+    if (atomic_load_explicit(&worker->seat.deadline, memory_order_relaxed) != 0)
+        ix_run_close(worker); /* a run of its own; otherwise the claim is one */
+    flush_output(worker);
     return kind;
+}
+
+static bool
+is_given_up(struct ix_job *job, struct ix_claim *claim)
+{
+    return atomic_load_explicit(&job->abandoned, memory_order_relaxed)
+           || atomic_load_explicit(&claim->forsaken, memory_order_relaxed);
+}
+
+/* What follows from the outcome of an item for those after it. */
+static enum ix_verdict
+add_outcome(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
+            struct ix_buffer *buffer, enum ix_outcome outcome)
+{
+    if (worker->stopped != IX_STOP_NONE)
+        ix_seat_count_stop(&worker->seat, worker->stopped == IX_STOP_LATE);
+    worker->stopped = IX_STOP_NONE;
+    if (outcome == IX_OUTCOME_FAILED || !ix_job_add(job, claim, buffer))
+        return IX_LOST;
+    /* An interrupt that an item has outlived stops the claim. */
+    return outcome == IX_OUTCOME_VALUE && worker->stop == IX_STOP_NONE ? IX_ALL_WELL : IX_STOPPED;
 }
 
 /* Runs the claimed items; once a module refuses to load for one, it and those after it may move. */
@@ -180,23 +233,24 @@ run_items(struct ix_worker *worker, PyObject *fn, struct ix_job *job, struct ix_
     char memory[OUTCOME_MEMORY];
     struct ix_buffer buffer;
     enum ix_verdict verdict = IX_ALL_WELL;
+    bool timed = job->limits != NULL && job->limits->timeout_ns != 0;
     ix_buffer_init(&buffer, memory, sizeof memory);
     for (uint32_t i = 0; i < claim->count && verdict == IX_ALL_WELL; i++) {
-        if (atomic_load_explicit(&job->abandoned, memory_order_relaxed)) {
+        if (is_given_up(job, claim)) {
             verdict = IX_STOPPED;
             break;
         }
+        if (timed)
+            open_run(worker, job->limits);
         buffer.length = 0;
         enum ix_outcome outcome = ix_worker_call_item(worker, fn, job->arity, claim->segment,
                                                       claim->index + i, &buffer);
         if (worker->refused != NULL && ix_lane_moves(worker, job->lane, job->callable, &buffer)) {
+            open_run(worker, NULL);
             verdict = ix_lane_run_claim(worker, job, claim);
             break;
         }
-        if (outcome == IX_OUTCOME_FAILED || !ix_job_add(job, claim, &buffer))
-            verdict = IX_LOST;
-        else if (outcome != IX_OUTCOME_VALUE)
-            verdict = IX_STOPPED;
+        verdict = add_outcome(worker, job, claim, &buffer, outcome);
     }
     ix_buffer_fini(&buffer);
     return verdict;
@@ -209,10 +263,13 @@ fail_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
     struct ix_buffer buffer = {0};
     enum ix_verdict verdict;
     ix_worker_put_raised(worker, &buffer, "callable");
-    if (worker->refused != NULL && ix_lane_moves(worker, job->lane, job->callable, &buffer))
+    if (worker->refused != NULL && ix_lane_moves(worker, job->lane, job->callable, &buffer)) {
+        open_run(worker, NULL);
         verdict = ix_lane_run_claim(worker, job, claim);
-    else
+    }
+    else {
         verdict = ix_job_add(job, claim, &buffer) ? IX_STOPPED : IX_LOST;
+    }
     ix_buffer_fini(&buffer);
     return verdict;
 }
@@ -234,13 +291,17 @@ run_claim_here(struct ix_worker *worker, struct ix_job *job, struct ix_claim *cl
 static void
 run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
+    worker->stopped = IX_STOP_NONE;
+    atomic_store_explicit(&worker->seat.claim, claim, memory_order_release);
     enum ix_verdict verdict = ix_lane_is_process(worker, job->lane, job->callable)
                                   ? ix_lane_run_claim(worker, job, claim)
                                   : run_claim_here(worker, job, claim);
+    ix_run_close(worker);
     if (verdict == IX_STOPPED)
         ix_job_end(job, IX_JOB_CANCELLED); /* the reader stops at the failure */
     ix_seat_settle(&worker->seat, IX_FATE_JOB);
-    ix_job_settle(job, claim, verdict == IX_LOST);
+    if (!ix_job_settle(job, claim, verdict == IX_LOST))
+        worker->abandoned = true;
 }
 
 static void
@@ -262,11 +323,13 @@ run_job(struct ix_worker *worker, struct ix_job *job)
             ix_job_release(job);
         }
     }
-    if (claimed)
+    if (claimed) {
         run_claim(worker, job, &claim);
-    else
+    }
+    else {
+        ix_seat_close_run(&worker->seat);
         ix_seat_settle(&worker->seat, IX_FATE_JOB);
-    ix_job_release(job);
+    }
 }
 
 void

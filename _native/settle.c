@@ -37,7 +37,13 @@ decode_task(struct ix_module *state, struct ix_future *future, bool *raised)
 {
     struct ix_task *task = future->task;
     struct ix_reader reader = {task->data, task->data + task->length};
-    *raised = task->outcome != IX_OUTCOME_VALUE;
+    uint32_t abandonment = ix_task_abandonment(task);
+    *raised = abandonment != 0 || task->outcome != IX_OUTCOME_VALUE;
+    if (abandonment != 0) {
+        double timeout = task->limits == NULL ? 0.0 : (double)task->limits->timeout_ns * 1e-9;
+        return PyObject_CallFunction(state->abandoned_error, "id", (abandonment & IX_LATE) != 0,
+                                     timeout);
+    }
     switch ((enum ix_outcome)task->outcome) {
     case IX_OUTCOME_VALUE:
         return ix_decode_value(&state->codec, &reader);
@@ -71,7 +77,8 @@ ix_future_decode(PyObject *self)
         return -1;
     if (future->outcome == NULL) /* unless another thread was first */
         ix_future_keep(self, outcome, raised);
-    if (future->decoders == 0)
+    if (future->decoders == 0
+        && ix_task_abandonment(future->task) == 0) /* else it is the worker's */
         ix_task_drop_data(future->task);
     Py_DECREF(outcome);
     return 0;

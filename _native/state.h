@@ -9,6 +9,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "alarm.h"
 #include "codec.h"
 #include "job.h"
 #include "outbox.h"
@@ -17,7 +18,7 @@
 
 struct ix_module {
     PyTypeObject *callable_type, *outbox_type, *pool_type, *executor_type, *map_type, *worker_type,
-        *child_type;
+        *child_type, *alarm_type, *run_type;
     PyTypeObject *future_type; /* made by configure(): it needs concurrent.futures */
     /* The owner's side, set by configure(); NULL in an interpreter that only works for another. */
     struct ix_codec codec;
@@ -27,6 +28,7 @@ struct ix_module {
     PyObject *decode_exception;  /* (bytes) -> exception */
     PyObject *broken_error;      /* (pool) -> exception */
     PyObject *failed_error;      /* (text) -> exception */
+    PyObject *abandoned_error;   /* (late, timeout in seconds) -> exception */
     PyObject *undecodable_error; /* (exception) -> exception, for a result that cannot be rebuilt */
     PyObject *log_callback;      /* (future, exception): logs what a callback raised */
     PyObject *new_condition;     /* threading.Condition */
@@ -61,12 +63,20 @@ struct ix_outbox_object {
 };
 extern PyType_Spec ix_outbox_spec;
 
+/* alarm.c's, in watch.c. */
+struct ix_alarm_object {
+    PyObject_HEAD
+    struct ix_alarm *alarm;
+};
+extern PyType_Spec ix_alarm_spec;
+
 /* pool.c: the queue of an executor, its workers' meeting point. */
 struct ix_pool_object {
     PyObject_HEAD
     struct ix_queue queue;
     bool ready;               /* the queue is initialised */
     struct ix_outbox *outbox; /* one reference */
+    struct ix_alarm *alarm;   /* one reference */
     _Atomic uint32_t handles; /* executors and views that can still submit */
     struct ix_spin spin;      /* of those who wait for results */
     uint32_t forks;           /* as ix_runtime_forks when the pool was made */
@@ -86,6 +96,8 @@ int ix_pool_check_inherited(struct ix_pool_object *pool);
 /* After a push: asks Python to start the worker that was counted in, or raises what refuses the push.
  * Returns 0, or -1 with an exception set. */
 int ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed);
+/* Gives up a running task: its future fails. Returns 1, or 0 if it is over by itself. */
+int ix_pool_abandon_task(struct ix_pool_object *pool, struct ix_task *task, bool late);
 /* Ends what a queue gave up: cancelled, or broken. Steals the list and its references. */
 int ix_pool_discard(struct ix_pool_object *pool, struct ix_entry *entries, bool broken);
 
@@ -103,6 +115,8 @@ PyTypeObject *ix_future_type_new(PyObject *module, PyObject *base);
 PyObject *ix_future_new(struct ix_module *state, struct ix_pool_object *pool, struct ix_task *task);
 /* A future that is done and raises `error`: of a call that could not be sent. */
 PyObject *ix_future_failed(struct ix_module *state, struct ix_pool_object *pool, PyObject *error);
+/* The task of a future of ours (borrowed), or NULL. */
+struct ix_task *ix_future_task(struct ix_module *state, PyObject *object);
 /* Cancels; 1 if the future is cancelled now, 0 if not, -1 with an exception set. */
 int ix_future_cancel(PyObject *future);
 /* Publishes finished tasks, oldest first; steals the list and its references.
@@ -113,10 +127,11 @@ void ix_future_publish_all(struct ix_outbox *outbox, struct ix_task *tasks, bool
 /* map.c */
 extern PyType_Spec ix_map_spec;
 struct ix_map_options {
-    uint32_t chunksize; /* 0: by measured time */
-    size_t buffersize;  /* 0: consume the inputs at once */
-    uint8_t lane;       /* enum ix_lane */
-    int64_t timeout_ns; /* negative: none */
+    uint32_t chunksize;       /* 0: by measured time */
+    size_t buffersize;        /* 0: consume the inputs at once */
+    int64_t timeout_ns;       /* negative: none */
+    struct ix_limits *limits; /* borrowed, or NULL */
+    uint8_t lane;             /* enum ix_lane */
 };
 /* Returns the iterator, with the inputs consumed as the options say, or NULL with an exception set. */
 PyObject *ix_map_new(struct ix_module *state, struct ix_pool_object *pool, PyObject *fn,
@@ -125,8 +140,13 @@ PyObject *ix_map_new(struct ix_module *state, struct ix_pool_object *pool, PyObj
 /* child.c: the far end of the process lane. */
 extern PyType_Spec ix_child_spec;
 
+struct ix_worker;
 /* worker.c */
 extern PyType_Spec ix_worker_spec;
+/* interrupt.c: what a worker runs at a moment, as those see it who may want to stop it. */
+extern PyType_Spec ix_run_spec;
+/* Returns: a Run. Steals the reference to the entry, even when it fails. */
+PyObject *ix_run_new(struct ix_module *state, struct ix_worker *worker, struct ix_present present);
 
 /* How long to sleep at a stretch in round 0, 1, ... of a wait that has `left_ns` to go (negative: no
  * limit). A signal that comes just before a sleep begins does not end it, so nobody who must answer to

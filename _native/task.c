@@ -2,6 +2,33 @@
 
 #include <assert.h>
 
+struct ix_limits *
+ix_limits_new(int64_t timeout_ns, int64_t grace_ns, bool interrupt_on_cancel)
+{
+    struct ix_limits *limits = malloc(sizeof *limits);
+    if (limits == NULL)
+        return NULL;
+    atomic_init(&limits->refs, 1);
+    limits->timeout_ns = timeout_ns;
+    limits->grace_ns = grace_ns;
+    limits->interrupt_on_cancel = interrupt_on_cancel;
+    return limits;
+}
+
+void
+ix_limits_acquire(struct ix_limits *limits)
+{
+    if (limits != NULL)
+        atomic_fetch_add_explicit(&limits->refs, 1, memory_order_relaxed);
+}
+
+void
+ix_limits_release(struct ix_limits *limits)
+{
+    if (limits != NULL && atomic_fetch_sub_explicit(&limits->refs, 1, memory_order_acq_rel) == 1)
+        free(limits);
+}
+
 struct ix_callable *
 ix_callable_new(uint32_t id, uint32_t form, const char *data, size_t length)
 {
@@ -50,6 +77,7 @@ ix_task_new(struct ix_callable *callable, struct ix_buffer *arguments)
     atomic_init(&task->state, IX_PENDING);
     atomic_init(&task->refs, 1);
     task->callable = NULL;
+    task->limits = NULL;
     task->future = NULL;
     task->data = task->room;
     task->length = 0;
@@ -80,6 +108,7 @@ ix_task_release(struct ix_task *task)
     assert(task->future == NULL);
     ix_task_drop_data(task);
     ix_callable_release(task->callable);
+    ix_limits_release(task->limits);
     free(task);
 }
 
@@ -132,15 +161,34 @@ ix_task_start(struct ix_task *task)
     return leave_pending(task, IX_RUNNING, &flags);
 }
 
+/* RUNNING -> `to`; false if the task was not running. */
+static bool
+leave_running(struct ix_task *task, uint32_t to, uint32_t *flags)
+{
+    uint32_t word = IX_RUNNING; /* as it mostly is: no flags */
+    do {
+        if ((word & IX_STATE_MASK) != IX_RUNNING)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&task->state, &word, to, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    if (word & IX_WAITED)
+        ix_park_wake_all(&task->state);
+    *flags = word & ~IX_STATE_MASK;
+    return true;
+}
+
 uint32_t
 ix_task_finish(struct ix_task *task, enum ix_outcome outcome)
 {
+    uint32_t flags;
     task->outcome = (uint8_t)outcome;
-    uint32_t word = atomic_exchange_explicit(&task->state, IX_DONE, memory_order_acq_rel);
-    assert((word & IX_STATE_MASK) == IX_RUNNING);
-    if (word & IX_WAITED)
-        ix_park_wake_all(&task->state);
-    return word & ~IX_STATE_MASK;
+    return leave_running(task, IX_DONE, &flags) ? flags : IX_ABANDONED;
+}
+
+bool
+ix_task_abandon(struct ix_task *task, bool late, uint32_t *flags)
+{
+    return leave_running(task, IX_DONE | IX_ABANDONED | (late ? IX_LATE : 0), flags);
 }
 
 bool

@@ -6,16 +6,19 @@
  *   transition            made by                    by means of
  *   PENDING -> RUNNING    the worker that took it    compare-and-swap
  *   PENDING -> CANCELLED  the owner                  compare-and-swap
- *   RUNNING -> DONE       the same worker            exchange (release)
+ *   RUNNING -> DONE       the same worker            compare-and-swap (release)
+ *   RUNNING -> DONE       the owner, who abandons it compare-and-swap, with ABANDONED
  *   PENDING -> DONE       whoever breaks the pool    start, then finish
  *
- * The owner sets flags (WAITED, OBSERVED, LOUD) while the task is not terminal. The exchange that makes
+ * The owner sets flags (WAITED, OBSERVED, LOUD) while the task is not terminal. The swap that makes
  * it DONE returns them, so that exactly one side acts: a WAITED task has sleepers to wake, an OBSERVED
  * one goes to the outbox. If the owner's attempt finds the task terminal, the owner acts itself.
  *
  * Memory ordering: the owner writes the arguments before the task enters the queue (whose mutex
- * publishes them); the worker writes the outcome before the release-exchange to DONE, and readers
- * load the state with acquire. `data` therefore never needs a lock.
+ * publishes them); the worker writes the outcome before the releasing swap to DONE, and readers
+ * load the state with acquire. `data` therefore never needs a lock. The outcome of a task that was
+ * abandoned is in its state word alone: `data` and `outcome` stay the worker's, which may be writing
+ * them, and nobody else reads them or gives them back before the last reference goes.
  */
 #ifndef IX_TASK_H
 #define IX_TASK_H
@@ -35,6 +38,9 @@ enum ix_state {
 #define IX_WAITED 4u
 #define IX_OBSERVED 8u
 #define IX_LOUD 16u /* publishing runs code of the user's: only the notifier may do it */
+/* With DONE: */
+#define IX_ABANDONED 32u /* no outcome came: the owner has given up waiting for the worker */
+#define IX_LATE 64u      /* and that because the task was over its time */
 
 enum ix_outcome {
     IX_OUTCOME_NONE,   /* not done yet */
@@ -60,6 +66,14 @@ struct ix_entry {
     enum ix_entry_kind kind;
 };
 
+/* What a view asks for of its calls. Immutable once made; shared by tasks and jobs. */
+struct ix_limits {
+    _Atomic uint32_t refs;
+    int64_t timeout_ns; /* of a task, or an item of a map, from its start; 0: none */
+    int64_t grace_ns;   /* between an interrupt and the giving up; negative: as the pool has it */
+    bool interrupt_on_cancel;
+};
+
 /* A callable in the form in which it crosses. Immutable once made, but for its lane; shared by its tasks. */
 struct ix_callable {
     _Atomic uint32_t refs;
@@ -75,6 +89,7 @@ struct ix_task {
     _Atomic uint32_t state;
     _Atomic uint32_t refs;
     struct ix_callable *callable; /* one reference */
+    struct ix_limits *limits;     /* one reference, or NULL */
     void *future; /* the owner's, one reference while observed; under the owner's GIL only */
     char *data;   /* arguments until RUNNING, outcome once DONE; `room` or a heap block */
     size_t length;
@@ -83,6 +98,11 @@ struct ix_task {
     uint8_t lane;      /* enum ix_lane; set before the push */
     char room[];
 };
+
+/* Returns: a new reference, or NULL without memory. */
+struct ix_limits *ix_limits_new(int64_t timeout_ns, int64_t grace_ns, bool interrupt_on_cancel);
+void ix_limits_acquire(struct ix_limits *limits); /* NULL is fine, here and below */
+void ix_limits_release(struct ix_limits *limits);
 
 /* Returns: a new reference, or NULL without memory. Copies `length` bytes. */
 struct ix_callable *ix_callable_new(uint32_t id, uint32_t form, const char *data, size_t length);
@@ -104,8 +124,12 @@ void ix_task_drop_data(struct ix_task *task);
 /* PENDING -> RUNNING; false if it was cancelled. Context: the worker that took it. */
 bool ix_task_start(struct ix_task *task);
 /* RUNNING -> DONE, wakes the waiters. Returns the flags: with IX_OBSERVED among them, the caller hands
- * its reference to the outbox. Context: the same worker, its GIL or none. */
+ * a reference to the outbox. IX_ABANDONED alone: it was abandoned before, and the outcome is nobody's.
+ * Context: the same worker, its GIL or none. */
 uint32_t ix_task_finish(struct ix_task *task, enum ix_outcome outcome);
+/* RUNNING -> DONE without the worker, wakes the waiters; false if it is not running. `flags`: as above.
+ * Context: owner GIL. */
+bool ix_task_abandon(struct ix_task *task, bool late, uint32_t *flags);
 /* PENDING -> CANCELLED, wakes the waiters; false if a worker was first. Context: the owner. */
 bool ix_task_cancel(struct ix_task *task);
 /* Sets flags; false, with nothing set, if the task is terminal already. Context: owner GIL. */
@@ -121,6 +145,13 @@ static inline bool
 ix_task_is_terminal(struct ix_task *task)
 {
     return (atomic_load_explicit(&task->state, memory_order_acquire) & IX_TERMINAL) != 0;
+}
+
+/* IX_ABANDONED, with or without IX_LATE, or 0. Context: any, once the task is DONE. */
+static inline uint32_t
+ix_task_abandonment(struct ix_task *task)
+{
+    return atomic_load_explicit(&task->state, memory_order_acquire) & (IX_ABANDONED | IX_LATE);
 }
 
 /* Sleeps until the task is terminal, the time (negative: none) is over or a signal came.

@@ -74,6 +74,11 @@ start_interpreter(struct ix_worker *self, const struct ix_buffer *path,
         end_interpreter(self);
         return text == NULL ? strdup("no memory") : text;
     }
+    self->access = ix_access_new(self);
+    if (self->access == NULL) {
+        end_interpreter(self);
+        return strdup("no memory");
+    }
     self->own_ts = PyEval_SaveThread();
     return NULL;
 }
@@ -133,32 +138,44 @@ sleep_at_queue(struct ix_worker *self)
         PyEval_RestoreThread(self->own_ts);
 }
 
-/* Context: own GIL, or none without an interpreter; released while there is nothing to do. */
+/* Whether the lease is over for this worker. */
+static bool
+is_through(struct ix_worker *self, uint64_t max_runs)
+{
+    return self->abandoned || (max_runs != 0 && self->runs >= max_runs);
+}
+
+/* Context: own GIL, or none without an interpreter; released while there is nothing to do. What was taken is released only once the seat
+ * does not show it any more: see ix_queue_present(). */
 static void
 serve(struct ix_worker *self, uint64_t max_runs)
 {
     struct ix_queue *queue = &self->pool->queue;
-    struct ix_entry *entry;
+    struct ix_entry *entry, *last = NULL;
     for (;;) {
-        switch (ix_queue_take(queue, &self->seat, &entry)) {
-        case IX_TAKE_ENTRY:
-            ix_worker_run(self, entry);
-            if (max_runs != 0 && self->runs >= max_runs)
-                return;
-            break;
-        case IX_TAKE_EMPTY:
-            sleep_at_queue(self);
-            break;
-        case IX_TAKE_LEAVE:
+        enum ix_take took = ix_queue_take(queue, &self->seat, &entry);
+        ix_entry_release(last);
+        last = NULL;
+        if (took == IX_TAKE_LEAVE)
             return;
+        if (took == IX_TAKE_EMPTY) {
+            sleep_at_queue(self);
+            continue;
         }
+        ix_worker_run(self, entry);
+        last = entry;
+        if (is_through(self, max_runs))
+            break;
     }
+    ix_queue_let_go(queue, &self->seat);
+    ix_entry_release(last);
 }
 
 PyDoc_STRVAR(worker_serve_doc, "serve($self, pool, max_runs, /)\n--\n\n"
 "Run what the pool's queue brings, until it closes or max_runs (0: no limit) are done.\n\n"
-"Returns whether the limit was reached. leave(pool) must follow, once the worker is clean. Without an\n"
-"interpreter the worker can serve a pool all of whose tasks go to processes.");
+"Returns whether the limit was reached. leave(pool) must follow, once the worker is clean, unless\n"
+"it is abandoned. Without an interpreter the worker can serve a pool all of whose tasks go to\n"
+"processes.");
 
 static PyObject *
 worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
@@ -261,6 +278,50 @@ worker_forget(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* What the worker runs now, if anything. Returns an entry to be released by the caller. */
+static struct ix_present
+present_of(struct ix_worker *self)
+{
+    struct ix_present nothing = {0};
+    return self->pool == NULL ? nothing : ix_queue_present(&self->pool->queue, &self->seat);
+}
+
+PyDoc_STRVAR(worker_present_doc, "present($self, future=..., /)\n--\n\n"
+"The Run that is under way, or None; with a future, only if it is that one's task.");
+
+static PyObject *
+worker_present(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
+               PyObject *Py_UNUSED(kwnames))
+{
+    struct ix_module *state = ix_state_of(cls);
+    struct ix_task *task = nargs == 0 ? NULL : ix_future_task(state, args[0]);
+    if (nargs > 1 || (nargs == 1 && task == NULL)) {
+        PyErr_SetString(PyExc_TypeError, "present() takes at most one argument, a future");
+        return NULL;
+    }
+    struct ix_present present = present_of(self);
+    if (present.entry == NULL)
+        Py_RETURN_NONE;
+    if (task != NULL && present.entry != &task->entry) {
+        ix_entry_release(present.entry);
+        Py_RETURN_NONE;
+    }
+    return ix_run_new(state, self, present);
+}
+
+PyDoc_STRVAR(worker_deadline_doc, "deadline($self, /)\n--\n\n"
+"The number of the present run and the time until which it may last, or None.");
+
+static PyObject *
+worker_deadline(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    uint64_t run = atomic_load(&self->seat.run);
+    int64_t deadline = atomic_load(&self->seat.deadline);
+    if (deadline == 0 || !ix_seat_runs(&self->seat, run))
+        Py_RETURN_NONE;
+    return Py_BuildValue("KL", (unsigned long long)run, (long long)deadline);
+}
+
 PyDoc_STRVAR(worker_close_doc, "close($self, /)\n--\n\n"
 "End the interpreter: its threads are joined and its exit callbacks run.");
 
@@ -270,6 +331,8 @@ worker_close(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     if (check_open(self, true) < 0)
         return NULL;
     self->owner_ts = PyEval_SaveThread();
+    ix_access_close(self->access); /* whoever is inside needs the worker's GIL */
+    self->access = NULL;
     PyEval_RestoreThread(self->own_ts);
     end_interpreter(self);
     PyEval_RestoreThread(self->owner_ts);
@@ -307,9 +370,17 @@ static PyMethodDef worker_methods[] = {
     {"serve", CLASS_METHOD(worker_serve), worker_serve_doc},
     {"leave", (PyCFunction)worker_leave, METH_VARARGS, worker_leave_doc},
     {"call", CLASS_METHOD(worker_call), worker_call_doc},
+    {"present", CLASS_METHOD(worker_present), worker_present_doc},
+    {"deadline", (PyCFunction)worker_deadline, METH_NOARGS, worker_deadline_doc},
     {"forget", (PyCFunction)worker_forget, METH_NOARGS, worker_forget_doc},
     {"close", (PyCFunction)worker_close, METH_NOARGS, worker_close_doc},
     {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef worker_members[] = {
+    {"abandoned", Py_T_BOOL, offsetof(struct ix_worker, abandoned), Py_READONLY,
+     "Whether it was given up with what it ran; its place at the pool is taken."},
+    {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot worker_slots[] = {
@@ -318,6 +389,7 @@ static PyType_Slot worker_slots[] = {
     {Py_tp_traverse, ix_traverse_type},
     {Py_tp_dealloc, worker_dealloc},
     {Py_tp_methods, worker_methods},
+    {Py_tp_members, worker_members},
     {0, NULL},
 };
 

@@ -6,6 +6,7 @@
 #ifndef IX_WORKER_H
 #define IX_WORKER_H
 
+#include "gate.h"
 #include "state.h"
 
 /* The form of a callable that goes by value: BY_VALUE of _serialize.py. */
@@ -18,6 +19,8 @@ struct ix_inside {
     PyObject *encode_raised;     /* (exception) -> bytes */
     PyObject *encode_unloadable; /* (exception, what) -> bytes */
     PyObject *refused;           /* (exception) -> the modules that refused to load, or None */
+    PyObject *encode_stopped;    /* (exception, late, timeout in seconds) -> bytes, or None */
+    PyObject *interrupt;         /* the class of what is raised in a task that is to stop */
     PyObject *flush;             /* () */
     Py_buffer written;           /* one byte, nonzero once a stream holds output */
     struct ix_codec codec;
@@ -28,6 +31,20 @@ struct ix_inside {
 /* How a claim ended. STOPPED: an item failed, or nobody waits for the rest any more. LOST: an outcome, for want
  * of memory. */
 enum ix_verdict { IX_ALL_WELL, IX_STOPPED, IX_LOST };
+/* Why a run has been interrupted. */
+enum ix_stop { IX_STOP_NONE, IX_STOP_ASKED, IX_STOP_LATE };
+
+/* The way into a worker's interpreter for threads that want to interrupt what runs there. Shared by
+ * them and the worker by an atomic reference count; all else is valid inside the gate only, which
+ * the worker closes before its interpreter ends. */
+struct ix_access {
+    _Atomic uint32_t refs;
+    struct ix_gate gate;
+    PyInterpreterState *interpreter;
+    pthread_t thread;
+    unsigned long thread_id; /* as CPython has it */
+    struct ix_worker *worker;
+};
 
 struct ix_worker {
     PyObject_HEAD /* of the owner */
@@ -40,9 +57,14 @@ struct ix_worker {
     /* Of the present call; static and raw memory, so that either side may read them: */
     const char *unloaded; /* "callable" or "arguments": what could not be loaded; or NULL */
     char *refused; /* the extensions that refused to load here, separated by spaces; or NULL */
+    struct ix_access *access; /* one reference; NULL without an interpreter */
+    enum ix_stop stop;        /* the present run has been interrupted; under the worker's GIL */
+    enum ix_stop stopped;     /* the worker's own: that is what ended the last call */
+    int64_t timeout_ns;       /* likewise: of the last run that had a deadline */
+    bool abandoned;           /* given up: to leave without a word to the pool */
 };
 
-/* Runs one entry and gives its reference away. */
+/* Runs one entry; its reference stays the caller's. */
 void ix_worker_run(struct ix_worker *worker, struct ix_entry *entry);
 /* Runs a call, of a task or of none (NULL): whether it returned or raised, `outcome` has it encoded. Sets
  * `unloaded` and `refused` of the worker. */
@@ -102,6 +124,23 @@ bool ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *c
 /* Runs, in the worker's process, those items of a claim that have no outcome yet. */
 enum ix_verdict ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job,
                                   struct ix_claim *claim);
+/* interrupt.c */
+/* Returns: one reference, or NULL without memory. */
+struct ix_access *ix_access_new(struct ix_worker *worker);
+/* Lets nobody in any more and gives the reference away. Context: the worker's thread, no GIL. */
+void ix_access_close(struct ix_access *access);
+/* Sets the deadline of the run that has just been opened. */
+void ix_run_set_deadline(struct ix_worker *worker, struct ix_limits *limits);
+/* Closes the present run: from now on no interrupt comes, and one that has not been raised yet will not
+ * be. Returns whether and why one was sent. An exception may be set. */
+enum ix_stop ix_run_close(struct ix_worker *worker);
+/* Encodes the exception that is set after the run was `stopped`. Returns 1, or 0 if it is not the
+ * interrupt's doing and still set, or -1 with another set. */
+int ix_run_encode_stop(struct ix_worker *worker, struct ix_buffer *buffer);
+
+/* signal.c: ends the system call in which a thread is blocked, where that lets Python look for
+ * interrupts. Context: any; the thread is alive. */
+void ix_break_system_call(pthread_t thread);
 
 /* worker.c. Moves the thread to the owner's interpreter and back. Context: on entry the worker's GIL, on
  * return the owner's; and the other way round. A worker without an interpreter, whose pool needs processes

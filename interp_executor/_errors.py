@@ -1,7 +1,5 @@
 """The exceptions of the package."""
 
-from __future__ import annotations
-
 import sys
 from _pickle import PicklingError  # pickle's own, which is slower to import
 
@@ -60,6 +58,36 @@ class TaskError(Exception):
         return f"{self.type_name}: {self.message}" if self.message else self.type_name
 
 
+class TaskInterrupt(BaseException):
+    """Raised inside a task that is to stop, by ``future.interrupt()`` or for want of time.
+
+    Not an ``Exception``, so that ``except Exception`` does not swallow it. A task may catch it to
+    clean up, and raise it again.
+    """
+
+
+class TaskInterrupted(Exception):
+    """A task was interrupted: ``future.interrupt()``, a cancelled await, ``terminate_workers()``.
+
+    Attributes
+    ----------
+    abandoned : bool
+        The task did not stop within the grace period: it may still be running, in a worker that
+        serves no other task.
+    """
+
+    def __init__(self, message: str = "the task was interrupted", abandoned: bool = False) -> None:
+        super().__init__(message, abandoned)
+        self.abandoned = abandoned
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class TaskTimeoutError(TaskInterrupted, TimeoutError):
+    """A task, or an item of a map, was interrupted because it was over its time."""
+
+
 class RemoteTraceback(Exception):
     """A worker's formatted traceback, at the root of the ``__cause__`` chain of what it raised."""
 
@@ -71,7 +99,7 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.text}"""'
 
 
-def _broken_bases() -> tuple[type[BrokenExecutor], ...]:
+def _broken_bases() -> "tuple[type[BrokenExecutor], ...]":
     from concurrent.futures.process import BrokenProcessPool
 
     if sys.version_info >= (3, 14):

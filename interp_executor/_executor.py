@@ -52,6 +52,9 @@ if TYPE_CHECKING:
         completed: int
         failed: int
         cancelled: int
+        interrupted: int
+        timed_out: int
+        abandoned: int
         warm: int
         processes: int
         sent_to_processes: int
@@ -60,10 +63,11 @@ if TYPE_CHECKING:
 else:
     _Stats = namedtuple(
         "_Stats",
-        "max_workers workers idle running queued submitted completed failed cancelled warm "
-        "processes sent_to_processes moved",
+        "max_workers workers idle running queued submitted completed failed cancelled "
+        "interrupted timed_out abandoned warm processes sent_to_processes moved",
     )
 
+_SHORTEST_TIMEOUT = 1e-6  # seconds; what is shorter could not be told from none
 _LOGGER = logging.getLogger("concurrent.futures")
 _counter = itertools.count()
 
@@ -83,6 +87,7 @@ def _configure() -> None:
             failed_error=_outcome.failed,
             undecodable_error=_outcome.undecodable,
             broken_error=broken_error,
+            abandoned_error=_outcome.abandoned,
             log_callback=_log_callback,
             new_condition=threading.Condition,
             transfer_error=TransferError,
@@ -117,6 +122,9 @@ class ExecutorStats(_Stats):
     submitted, completed, failed, cancelled : int
         Tasks submitted so far; of these, those that ran to an end (failed: by an exception) and
         those that a worker found cancelled. Items of maps are not counted.
+    interrupted, timed_out, abandoned : int
+        Tasks, and items of maps, that failed because they were interrupted, because they were over
+        their time, and because they did not stop within the grace period.
     warm : int
         Interpreters of this process's hive that wait for an executor.
     processes : int
@@ -188,6 +196,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
     reuse : bool, optional
         Keep the interpreters for later executors of this process, scrubbed of user modules, hooks
         and handlers. Otherwise only those that are provably as new are kept.
+    grace : float, optional
+        Seconds that a task has to end once it has been interrupted. After that it is abandoned: its
+        future fails, and another worker takes the place of its own.
 
     Raises
     ------
@@ -206,6 +217,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         mp_context: Any = None,
         reuse: bool = False,
         fallback: str | None = "process",
+        grace: float = 2.0,
     ) -> None:
         mp_context, thread_name_prefix = _sort_out(mp_context, thread_name_prefix)
         if max_workers is None:
@@ -221,7 +233,8 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
                 raise ValueError("max_tasks_per_child must be >= 1")
         if fallback not in ("process", None):
             raise ValueError(f"fallback must be 'process' or None, not {fallback!r}")
-        pool = Pool(max_workers, hive().outbox)
+        _check_seconds("grace", grace, least=0)
+        pool = Pool(max_workers, hive())
         pool.fallback = fallback is not None
         pool.mp_context = mp_context
         pool.thread_name_prefix = thread_name_prefix or f"InterpreterPoolExecutor-{next(_counter)}"
@@ -229,11 +242,17 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         pool.initargs = tuple(initargs)
         pool.max_tasks_per_child = max_tasks_per_child
         pool.reuse = reuse
+        pool.grace = grace
         self._adopt(pool, mp_context, {})
 
     def _adopt(self, pool: Pool, mp_context: Any, options: dict[str, Any]) -> None:
-        lane = options.get("lane", None if pool.fallback else "interpreter")
-        self._attach(pool, LANES[lane])
+        self._attach(
+            pool,
+            LANES[options.get("lane", None if pool.fallback else "interpreter")],
+            options.get("timeout"),
+            options.get("grace"),
+            options.get("interrupt_on_cancel", False),
+        )
         self._pool = pool
         self._mp_context = mp_context
         self._options = options
@@ -308,6 +327,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         chunksize: int | None = None,
         buffersize: int | None = None,
         lane: str | None = None,
+        timeout: float | None = None,
+        grace: float | None = None,
+        interrupt_on_cancel: bool | None = None,
     ) -> Self:
         """Return a view of this executor whose calls have other defaults.
 
@@ -322,21 +344,69 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             Where calls run: in a process of the worker's, which a crash of the task takes along
             alone, or in its interpreter, come what may. By default in the interpreter, unless it
             cannot load what the call needs.
+        timeout : float, optional
+            Seconds that a task, or an item of a map, may take from its start on, the time in the
+            queue excluded. Then it is interrupted, and raises TaskTimeoutError.
+        grace : float, optional
+            Seconds that an interrupted task has to end before it is abandoned.
+        interrupt_on_cancel : bool, optional
+            Let future.cancel() interrupt a task that runs (and return False all the same), so that
+            cancelling an asyncio task that awaits it stops the work.
+
+        Returns
+        -------
+        InterpreterPoolExecutor
+            The view.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For values that do not fit.
         """
         _check_map_sizes(chunksize, buffersize)
         if lane not in LANES:
             raise ValueError(f"lane must be 'process' or 'interpreter', not {lane!r}")
-        given = {"chunksize": chunksize, "buffersize": buffersize, "lane": lane}
+        _check_limits(timeout, grace, interrupt_on_cancel)
+        given = {
+            "chunksize": chunksize,
+            "buffersize": buffersize,
+            "lane": lane,
+            "timeout": timeout,
+            "grace": grace,
+            "interrupt_on_cancel": interrupt_on_cancel,
+        }
         options = {name: value for name, value in given.items() if value is not None}
+        if timeout is not None:
+            self._pool.hive.watchdog.start()
         view = type(self).__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._adopt(self._pool, self._mp_context, {**self._options, **options})
         return view
 
+    def terminate_workers(self) -> None:
+        """Shut down without waiting, cancel what is pending and interrupt what runs.
+
+        What does not stop within the grace period is abandoned. Named after the method of
+        ProcessPoolExecutor, whose workers are processes that can be ended at any point.
+        """
+        self.shutdown(wait=False, cancel_futures=True)
+        self._pool.stop_running()
+
+    def kill_workers(self) -> None:
+        """Do as terminate_workers(), and abandon at once what runs: all futures are done.
+
+        Tasks that can be interrupted still end soon; others go on in the background.
+        """
+        self.shutdown(wait=False, cancel_futures=True)
+        self._pool.stop_running(at_once=True)
+
     def stats(self) -> ExecutorStats:
         """Return what the pool is doing now."""
         pool = self._pool
-        submitted, finished, failed, cancelled, queued, running, workers, parked = pool.counts()
+        submitted, finished, failed, cancelled, queued, running, workers, parked, *stops = (
+            pool.counts()
+        )
+        interrupted, late, abandoned = stops
         return ExecutorStats(
             max_workers=pool.max_workers,
             workers=workers,
@@ -347,6 +417,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             completed=finished,
             failed=failed,
             cancelled=cancelled,
+            interrupted=interrupted,
+            timed_out=late,
+            abandoned=abandoned,
             warm=pool.hive.warm(),
             processes=pool.processes_alive(),
             sent_to_processes=pool.sent,
@@ -375,6 +448,25 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
     @property
     def _broken(self) -> BaseException | bool:  # type: ignore[override]
         return self._pool.failure or False
+
+
+def _check_seconds(name: str, seconds: float, *, least: float) -> None:
+    """Refuse what is not a finite number of seconds, or less than `least`."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {seconds!r}")
+    if not least <= seconds < float("inf"):
+        raise ValueError(f"{name} must be a finite number of at least {least} s, not {seconds!r}")
+
+
+def _check_limits(
+    timeout: float | None, grace: float | None, interrupt_on_cancel: bool | None
+) -> None:
+    if timeout is not None:
+        _check_seconds("timeout", timeout, least=_SHORTEST_TIMEOUT)
+    if grace is not None:
+        _check_seconds("grace", grace, least=0)
+    if interrupt_on_cancel is not None and not isinstance(interrupt_on_cancel, bool):
+        raise TypeError(f"interrupt_on_cancel must be True or False, not {interrupt_on_cancel!r}")
 
 
 def _check_map_sizes(chunksize: int | None, buffersize: int | None) -> None:

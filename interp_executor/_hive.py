@@ -21,13 +21,15 @@ import threading
 import warnings
 import weakref
 
-from interp_executor import _native, _serialize, _worker, _world
+from interp_executor import _native, _outcome, _serialize, _worker, _world
 from interp_executor._lane import ProcessLane
 from interp_executor._refusal import refused_modules
+from interp_executor._watchdog import Watchdog
 
 TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from interp_executor._process import WorkerProcess
 
@@ -49,7 +51,10 @@ class Pool(ProcessLane):
     them, so that an executor can be collected while its last tasks run.
     """
 
-    def __init__(self, max_workers: int, outbox: _native.Outbox) -> None:
+    def __new__(cls, max_workers: int, hive: Hive) -> Self:
+        return super().__new__(cls, max_workers, hive.outbox, hive.watchdog.alarm)
+
+    def __init__(self, max_workers: int, hive: Hive) -> None:
         super().__init__()
         self.max_workers = max_workers
         self.thread_name_prefix = ""
@@ -57,7 +62,8 @@ class Pool(ProcessLane):
         self.initargs: tuple[object, ...] = ()
         self.max_tasks_per_child: int | None = None
         self.reuse = False
-        self.hive: Hive = hive()
+        self.grace = 2.0
+        self.hive = hive
         self.lock = threading.RLock()
         self.threads: set[WorkerThread] = set()
         self.failure: BaseException | None = None  # why the pool is broken
@@ -104,6 +110,33 @@ class Pool(ProcessLane):
             if self.failure is None:
                 self.failure = error
         self.break_()
+
+    def interrupt(self, future: object) -> bool:
+        """Interrupt the running task of a future of this pool; whether there was one to stop."""
+        for thread in self._snapshot():
+            run = thread.present(future)
+            if run is not None:
+                self.hive.watchdog.stop(thread, run, self.grace_of(run))
+                return True
+        return False
+
+    def stop_running(self, *, at_once: bool = False) -> None:
+        """Interrupt all that runs, and do not wait for it to end if that is to be at once."""
+        for thread in self._snapshot():
+            run = thread.present()
+            if run is not None:
+                self.hive.watchdog.stop(thread, run, 0.0 if at_once else self.grace_of(run))
+            if run is not None and at_once:
+                thread.abandon(run, late=False)
+
+    def grace_of(self, run: _native.Run) -> float:
+        """Return how long a run may take to end once it is interrupted, in seconds."""
+        grace = run.limits()[1]
+        return self.grace if grace is None else grace
+
+    def _snapshot(self) -> list[WorkerThread]:
+        with self.lock:
+            return list(self.threads)
 
     def join_threads(self) -> None:
         """Wait for the threads that have left and are about to end."""
@@ -174,6 +207,39 @@ class WorkerThread(threading.Thread):
             self.name = pool.next_name()
         self._mail.release()
 
+    def present(self, future: object = None) -> _native.Run | None:
+        """Return what the worker runs now; with a future, only if that is its task."""
+        return self._worker.present() if future is None else self._worker.present(future)
+
+    def deadline(self) -> tuple[int, int] | None:
+        """Return the number of the present run and when its time is over, if it has a limit."""
+        return self._worker.deadline()
+
+    def interrupt(self, run: _native.Run, late: bool) -> None:
+        """Have a run of this worker stop, if it still is the present one. Does not block."""
+        run.interrupt(late)
+
+    def grace_of(self, run: _native.Run) -> float:
+        """Return how long the present run may take to end once it is interrupted, in seconds."""
+        pool = self._pool
+        return 0.0 if pool is None else pool.grace_of(run)
+
+    def abandon(self, run: _native.Run, late: bool) -> bool:
+        """Give up a run and the worker with it; False if the run is over by itself."""
+        pool = self._pool  # if the run is not over, still its pool
+        error = _outcome.abandoned(late, run.limits()[0] or 0.0)
+        successor = run.abandon(late, _outcome.encode(error))
+        if successor is None:
+            return False
+        assert pool is not None
+        _LOGGER.warning("%s has been abandoned: its task could not be stopped", self.name)
+        with pool.lock:
+            pool.threads.discard(self)
+        self._hive.give_up(self)
+        if successor:
+            self._start_successor(pool)
+        return True
+
     def _open(self) -> bool:
         if self._pool is not None and self._pool.moved_by is not None:
             self._bare = True
@@ -208,7 +274,7 @@ class WorkerThread(threading.Thread):
         arrived = self._set_up(pool)
         worn = arrived and self._worker.serve(pool, pool.max_tasks_per_child or 0)
         pool.end_process(self)
-        reusable = arrived and not worn and not self._bare
+        reusable = arrived and not worn and not self._bare and not self._worker.abandoned
         kept = reusable and self._is_fit(pool)
         emptied = kept or (reusable and self._is_emptied(pool))
         self.ending = not kept
@@ -220,6 +286,8 @@ class WorkerThread(threading.Thread):
                 self.name = "interp_executor-idle" if kept else "interp_executor-ending"
         if not arrived:
             pool.leave()
+        elif self._worker.abandoned:
+            pass  # its place has been taken
         elif self._worker.leave(pool, worn):
             self._start_successor(pool)
         if emptied and not kept:
@@ -292,12 +360,14 @@ class Hive:
 
     def __init__(self) -> None:
         self.outbox = _native.Outbox()
+        self.watchdog = Watchdog(self)
         self.closed = False
         # Reentrant, as Pool.lock: a handler of signals or a __del__ may submit from within.
         self._lock = threading.RLock()
         self._ending = threading.Lock()  # one at a time: there is no hurry
         self._parked: list[WorkerThread] = []
         self._threads: set[WorkerThread] = set()
+        self._abandoned: set[WorkerThread] = set()  # their tasks could not be stopped
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
         self._notifier: threading.Thread | None = None
         self._idle_timeout = 60.0
@@ -406,6 +476,19 @@ class Hive:
         """Count a thread out that ends."""
         with self._lock:
             self._threads.discard(worker)
+            self._abandoned.discard(worker)
+
+    def give_up(self, worker: WorkerThread) -> None:
+        """Wait no more for a worker whose task cannot be stopped; it ends when the task does."""
+        with self._lock:
+            if worker in self._threads:
+                self._threads.discard(worker)
+                self._abandoned.add(worker)
+
+    def threads(self) -> list[WorkerThread]:
+        """Return the workers, but for those that were given up."""
+        with self._lock:
+            return list(self._threads)
 
     def idle_timeout(self) -> float:
         """Return how long a worker stays parked, in seconds; -1: for ever."""
@@ -447,10 +530,9 @@ class Hive:
         for pool in pools:
             pool.join()
         self.close_idle_workers()
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
+        for thread in self.threads():
             thread.join()
+        self.watchdog.close()
         self.outbox.close()
         if self._notifier is not None:
             self._notifier.join()

@@ -12,7 +12,15 @@ import _pickle
 import sys
 from collections import namedtuple
 
-from interp_executor._errors import NotLoadedError, RemoteTraceback, TaskError, TransferError
+from interp_executor._errors import (
+    NotLoadedError,
+    RemoteTraceback,
+    TaskError,
+    TaskInterrupt,
+    TaskInterrupted,
+    TaskTimeoutError,
+    TransferError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -245,6 +253,48 @@ def encode_unloadable(error: BaseException, what: str) -> bytes:
     )
     outer.__cause__ = error
     return encode(outer)
+
+
+def encode_stopped(error: BaseException, late: bool, timeout: float) -> bytes | None:
+    """Encode that a task was interrupted; None if error came about by itself."""
+    if not _comes_from_interrupt(error):
+        return None
+    outer = _stopped(late, timeout, "")
+    outer.__cause__ = error
+    return encode(outer)
+
+
+def _comes_from_interrupt(error: BaseException) -> bool:
+    """Whether it is TaskInterrupt, was raised while that was handled, or is a group of such."""
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, TaskInterrupt):
+            return True
+        seen.add(id(current))
+        related = [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            related += current.exceptions
+        pending += [other for other in related if other is not None and id(other) not in seen]
+    return False
+
+
+def _stopped(late: bool, timeout: float, end: str, abandoned: bool = False) -> TaskInterrupted:
+    if late:
+        return TaskTimeoutError(
+            f"the task was over its time of {timeout:g} s and was interrupted{end}", abandoned
+        )
+    return TaskInterrupted(f"the task was interrupted{end}", abandoned)
+
+
+def abandoned(late: bool, timeout: float) -> TaskInterrupted:
+    """Return the exception for a task that did not stop."""
+    end = (
+        ", but did not stop within the grace period: it was abandoned and may still be running, in "
+        "a worker that serves no other task"
+    )
+    return _stopped(bool(late), timeout, end, abandoned=True)
 
 
 def failed(text: str) -> BaseException:

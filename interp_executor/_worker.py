@@ -9,6 +9,7 @@ import marshal
 import sys
 
 from interp_executor import _native, _serialize
+from interp_executor._errors import TaskInterrupt  # noqa: F401 - for the C core to raise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -194,6 +195,13 @@ def encode_raised(error: BaseException) -> bytes:
     from interp_executor import _outcome
 
     return _outcome.encode(error)
+
+
+def encode_stopped(error: BaseException, late: bool, timeout: float) -> bytes | None:
+    """Encode that a task was interrupted, or return None if error has nothing to do with that."""
+    from interp_executor import _outcome
+
+    return _outcome.encode_stopped(error, late, timeout)
 
 
 def encode_unloadable(error: BaseException, what: str) -> bytes:

@@ -53,7 +53,7 @@ class DaskExecutor(InterpreterPoolExecutor):
     def __reduce__(self) -> tuple[Any, ...]:
         return _make, self._parameters
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # type: ignore[override]
         """Submit a call; what Dask's schedulers submit is unwrapped.
 
         Parameters

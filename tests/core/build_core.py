@@ -28,7 +28,7 @@ ROOT = HERE.parents[1]
 NATIVE = ROOT / "_native"
 CACHE = ROOT / ".pytest_cache" / "core"
 
-CORE = ["buffer.c", "task.c", "queue.c", "outbox.c", "job.c"]
+CORE = ["buffer.c", "task.c", "seat.c", "queue.c", "outbox.c", "job.c", "gate.c", "alarm.c"]
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 FLAGS = ["-std=c11", "-O1", "-g", "-UNDEBUG", "-Wall", "-fvisibility=hidden"]
 # In every variant tests count blocks and make allocations fail: see memory.c.
@@ -101,12 +101,12 @@ class Build:
         ffi = FFI()
         for name in self.declarations:
             ffi.cdef((HERE / name).read_text())
-        headers = ["queue.h", "outbox.h", "job.h", "memory.h"]
+        headers = ["queue.h", "outbox.h", "job.h", "gate.h", "alarm.h", "memory.h"]
         headers += ["scenes.h"] if "stepped" in self.name else ["stress.h"]
         ffi.set_source(
             self.name,
             "".join(f'#include "{header}"\n' for header in headers)
-            + "typedef _Atomic uint32_t ix_word;\n",
+            + "typedef _Atomic uint32_t ix_word;\ntypedef _Atomic int64_t ix_time;\n",
             sources=[str(path) for path in self.sources],
             include_dirs=[str(NATIVE), str(HERE)],
             define_macros=sorted(self.macros.items()),

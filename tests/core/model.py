@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
 PENDING, RUNNING, DONE, CANCELLED = range(4)
-STATE, TERMINAL, WAITED, OBSERVED, LOUD = 3, 2, 4, 8, 16
+STATE, TERMINAL, WAITED, OBSERVED, LOUD, ABANDONED = 3, 2, 4, 8, 16, 32
 AWAKE, ASLEEP, CLOSED = range(3)
 NOTIFIED, WATCHING, SLEEPING = range(3)
 WOKEN, TIMED_OUT, INTERRUPTED = 1, 2, 3
@@ -84,12 +84,34 @@ def flag(world: World, flags: int) -> Steps[int]:
     return 0
 
 
-def finish(world: World) -> Steps[int]:
-    yield None
-    word, world.task = world.task, DONE
+def leave_running(world: World, to: int) -> Steps[int | None]:
+    word = RUNNING
+    while True:
+        if word & STATE != RUNNING:
+            return None
+        yield None
+        if world.task == word:
+            world.task = to
+            break
+        word = world.task
     if word & WAITED:
         yield from wake(world, "task")
     return word & ~STATE
+
+
+def finish(world: World) -> Steps[int]:
+    flags = yield from leave_running(world, DONE)
+    return ABANDONED if flags is None else flags
+
+
+def abandon(world: World) -> Steps[int]:
+    """What the owner does with a task that it gives up."""
+    flags = yield from leave_running(world, DONE | ABANDONED)
+    if flags is None:
+        return 0
+    if flags & OBSERVED:
+        yield from drop(world, -1)
+    return 1 | flags
 
 
 def park(word: str, holds: Callable[[], bool]) -> Steps[int]:
@@ -120,6 +142,8 @@ def run(world: World) -> Steps[int]:
     if (yield from leave_pending(world, RUNNING)) is None:
         return 0
     flags = yield from finish(world)
+    if flags & ABANDONED:
+        return flags
     if flags & OBSERVED:
         yield from drop(world, -1)
     return 1 | flags
@@ -242,6 +266,8 @@ def take(world: World) -> Steps[str]:
         result = "empty"
     else:
         world.queued -= 1
+        yield None  # the number of its last run,
+        yield None  # and of this one
         yield None  # busy
     unlock(world)
     return result
@@ -274,7 +300,7 @@ def work(world: World) -> Steps[int]:
 
 def leave(world: World) -> Steps[None]:
     yield from lock(world)
-    for _ in range(4):
+    for _ in range(6):
         yield None  # its counts
     world.workers -= 1
     yield None

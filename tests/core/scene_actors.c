@@ -35,6 +35,10 @@ run(int deputy)
     task->length = 7; /* the outcome, which waiters must see */
     uint32_t flags = ix_task_finish(task, IX_OUTCOME_VALUE);
     scene_check((flags & IX_STATE_MASK) == 0, "finish returned more than flags");
+    if (flags & IX_ABANDONED) {
+        scene.late_finishes++;
+        return (int)flags;
+    }
     if (flags & IX_OBSERVED) {
         ix_outbox_push(scene.outbox, task);
         if (!deputy || (flags & IX_LOUD))
@@ -51,6 +55,20 @@ cancel(void)
     bool cancelled = ix_task_cancel(scene.task);
     scene.cancels += cancelled;
     return cancelled;
+}
+
+static int
+abandon(void)
+{
+    uint32_t flags;
+    if (!ix_task_abandon(scene.task, false, &flags))
+        return 0;
+    scene.abandons++;
+    if (flags & IX_OBSERVED) {
+        ix_outbox_push(scene.outbox, scene.task);
+        ix_outbox_ring(scene.outbox);
+    }
+    return 1 | (int)flags;
 }
 
 static int
@@ -71,7 +89,9 @@ wait_for_task(int timeout)
     uint32_t word = __atomic_load_n(&scene.task->state, IX_SC);
     if (result == IX_PARK_WOKEN) {
         scene_check(word & IX_TERMINAL, "a wait was over before the task");
-        scene_check(word & 1 || scene.task->length == 7, "a wait saw the end but not the outcome");
+        bool has_outcome = (word & IX_STATE_MASK) == IX_DONE && !(word & IX_ABANDONED);
+        scene_check(!has_outcome || scene.task->length == 7,
+                    "a wait saw the end but not the outcome");
     }
     return (int)result + 1;
 }
@@ -256,6 +276,8 @@ scene_play(int me, enum scene_body body, int param)
         return run(param);
     case ACT_CANCEL:
         return cancel();
+    case ACT_ABANDON:
+        return abandon();
     case ACT_FLAG:
         return flag(param);
     case ACT_WAIT:

@@ -140,6 +140,8 @@ static void
 check_task(void)
 {
     scene_check(scene.runs + scene.cancels <= 1, "a task was run and cancelled");
+    scene_check(scene.abandons == scene.late_finishes || scene.runs == 0,
+                "a task was both abandoned and finished, or neither");
     scene_check(scene.deliveries <= 1, "a task was delivered twice");
     bool due = scene.flagged && scene.runs && count_of(ACT_NOTIFY) != 0;
     scene_check(!due || scene.deliveries == 1, "an observed task was not delivered");

@@ -11,6 +11,7 @@
 enum scene_body {
     ACT_RUN,    /* a worker with the task; param: it would publish itself, as a deputy */
     ACT_CANCEL, /* the owner */
+    ACT_ABANDON,
     ACT_FLAG,   /* the owner; param: the flags */
     ACT_WAIT,   /* param: the timeout in ms, or -1 */
     ACT_NOTIFY, /* the notifier, until the outbox closes */
@@ -40,7 +41,7 @@ struct scene {
     /* one task, and the outbox */
     struct ix_task *task;
     struct ix_outbox *outbox;
-    int runs, cancels, flagged, deliveries, left_to_owner;
+    int runs, cancels, abandons, late_finishes, flagged, deliveries, left_to_owner;
     /* the queue; what it holds: tasks, then jobs that take `turns` */
     struct ix_queue queue;
     struct ix_seat seats[STEPPED_ACTORS];

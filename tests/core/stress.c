@@ -149,7 +149,7 @@ work(void *arg)
 {
     struct episode *episode = arg;
     struct random random = stress_stream(episode);
-    struct ix_seat *seat = malloc(sizeof *seat);
+    struct ix_seat *seat = calloc(1, sizeof *seat);
     ix_queue_arrive(&episode->queue, seat);
     bool worn = serve(episode, seat, &random);
     episode->alive--;

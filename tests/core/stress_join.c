@@ -5,7 +5,7 @@ static void *
 come_and_go(void *arg)
 {
     struct ix_queue *queue = arg;
-    struct ix_seat seat;
+    struct ix_seat seat = {0};
     struct ix_entry *entry;
     ix_queue_arrive(queue, &seat);
     while (ix_queue_take(queue, &seat, &entry) == IX_TAKE_EMPTY)

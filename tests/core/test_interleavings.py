@@ -49,7 +49,8 @@ def explore(
     }
 
 
-WAITED, OBSERVED, LOUD = 4, 8, 16  # of the state word, which a RUN's result shows with 1 for "ran"
+# Of the state word, which a RUN's result shows with 1 for "ran".
+WAITED, OBSERVED, LOUD, ABANDONED = 4, 8, 16, 32
 RAN = 1
 WOKEN, TIMED_OUT, INTERRUPTED = 1, 2, 3  # results of WAIT and JOIN
 
@@ -73,6 +74,41 @@ def test_exactly_one_side_acts_on_an_observed_task(stepped: Core) -> None:
         (RAN | OBSERVED, 1, "DONE"),  # the worker
         (RAN, 0, "DONE"),  # the owner
     }
+
+
+def test_a_task_is_finished_or_abandoned(stepped: Core) -> None:
+    assert explore(stepped, "RUN", "ABANDON") == {
+        (RAN, 0, "DONE"),  # too late, or too early
+        (ABANDONED, 1, "DONE"),
+    }
+
+
+def test_of_two_that_abandon_a_task_one_succeeds(stepped: Core) -> None:
+    assert explore(stepped, "RUN", "ABANDON", "ABANDON") == {
+        (RAN, 0, 0, "DONE"),
+        (ABANDONED, 1, 0, "DONE"),
+        (ABANDONED, 0, 1, "DONE"),
+    }
+
+
+def test_exactly_one_side_acts_on_an_abandoned_task(stepped: Core) -> None:
+    assert explore(stepped, "RUN", "ABANDON", ("FLAG", OBSERVED)) == {
+        (RAN | OBSERVED, 0, 1, "DONE"),  # the worker
+        (ABANDONED, 1 | OBSERVED, 1, "DONE"),  # who abandons it
+        (RAN, 0, 0, "DONE"),  # the owner
+        (ABANDONED, 1, 0, "DONE"),  # likewise
+    }
+    explore(stepped, "RUN", "ABANDON", ("FLAG", OBSERVED), "NOTIFY", preemptions=3)
+
+
+def test_no_wait_misses_that_a_task_is_abandoned(stepped: Core) -> None:
+    outcomes = explore(stepped, "RUN", "ABANDON", ("WAIT", -1))
+    assert {waited for _, _, waited, _ in outcomes} == {WOKEN}
+
+
+def test_a_task_is_cancelled_or_abandoned_or_finished(stepped: Core) -> None:
+    outcomes = explore(stepped, "RUN", "CANCEL", "ABANDON")
+    assert outcomes == {(RAN, 0, 0, "DONE"), (ABANDONED, 0, 1, "DONE"), (0, 1, 0, "CANCELLED")}
 
 
 def test_flags_of_two_threads_are_both_seen_or_refused(stepped: Core) -> None:
@@ -109,7 +145,8 @@ def test_no_wait_misses_the_end_while_both_race(stepped: Core) -> None:
 
 
 def test_flags_set_meanwhile_make_no_wait_miss_the_end(stepped: Core) -> None:
-    outcomes = explore(stepped, "RUN", ("FLAG", OBSERVED), ("WAIT", -1))
+    bound = None if DEEP else 6
+    outcomes = explore(stepped, "RUN", ("FLAG", OBSERVED), ("WAIT", -1), preemptions=bound)
     assert {waited for _, _, waited, _ in outcomes} == {WOKEN}
 
 

@@ -42,6 +42,7 @@ def fixed(body: Callable[..., model.Steps[int]], *args: int) -> Body:
 
 RUN = ("RUN", 0, model.run)
 CANCEL = ("CANCEL", 0, model.cancel)
+ABANDON = ("ABANDON", 0, model.abandon)
 OBSERVE = ("FLAG", model.OBSERVED, fixed(model.flag, model.OBSERVED))
 LOUD = ("FLAG", model.LOUD, fixed(model.flag, model.LOUD))
 WAIT = ("WAIT", -1, model.wait)
@@ -58,6 +59,9 @@ SCENES: dict[str, tuple[list[Actor], int, Callable[[Run], None]]] = {
     "start, finish and cancel": ([RUN, CANCEL], 0, one_acts),
     "two cancels": ([RUN, CANCEL, CANCEL], 0, one_acts),
     "start, finish and flag": ([RUN, OBSERVE], 0, one_acts),
+    "start, finish and abandon": ([RUN, ABANDON], 0, one_acts),
+    "finish, abandon and flag": ([RUN, ABANDON, OBSERVE], 0, one_acts),
+    "finish, abandon and wait": ([RUN, ABANDON, WAIT], 0, nobody_sleeps),
     "two flags": ([RUN, OBSERVE, LOUD], 0, one_acts),
     "cancel and flag": ([RUN, CANCEL, OBSERVE], 0, one_acts),
     "finish and wait": ([RUN, WAIT], 0, nobody_sleeps),
@@ -83,7 +87,10 @@ def check_task(run: Run, names: list[str]) -> None:
     cancelled = sum(
         result or 0 for name, result in zip(names, run.results, strict=True) if name == "CANCEL"
     )
+    abandoned = results.get("ABANDON") or 0
     assert ran is not None and bool(ran) + cancelled == 1
+    assert (ran == model.ABANDONED) == bool(abandoned)
+    ran |= abandoned
     assert run.world.left == ([-1] if ran & model.OBSERVED else [])
     if "FLAG" in results and names.count("FLAG") == 1 and ran:
         assert bool(ran & (model.OBSERVED | model.LOUD)) == bool(results["FLAG"])

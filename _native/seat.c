@@ -1,0 +1,60 @@
+/* A worker's seat, as far as the worker alone changes it: no lock is needed. */
+#include "queue.h"
+
+void
+ix_queue_sleep(struct ix_seat *seat)
+{
+    uint32_t word = IX_SEAT_WATCHING;
+    bool notified = seat->may_spin && ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING);
+    if (!notified
+        && atomic_compare_exchange_strong_explicit(&seat->word, &word, IX_SEAT_SLEEPING,
+                                                   memory_order_acq_rel, memory_order_acquire)) {
+        while (atomic_load_explicit(&seat->word, memory_order_acquire) == IX_SEAT_SLEEPING)
+            ix_park_wait(&seat->word, IX_SEAT_SLEEPING, -1);
+    }
+    seat->woken = true;
+}
+
+static void
+add(_Atomic uint64_t *count)
+{
+    uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, value + 1, memory_order_release); /* one writer: no need to lock */
+}
+
+void
+ix_seat_open_run(struct ix_seat *seat)
+{
+    uint64_t run = atomic_load_explicit(&seat->run, memory_order_relaxed);
+    atomic_store_explicit(&seat->run, (run + 1) | 1, memory_order_release); /* the next odd one */
+}
+
+void
+ix_seat_close_run(struct ix_seat *seat)
+{
+    uint64_t run = atomic_load_explicit(&seat->run, memory_order_relaxed);
+    atomic_store_explicit(&seat->deadline, 0, memory_order_release);
+    atomic_store_explicit(&seat->run, run + (run & 1), memory_order_release);
+}
+
+void
+ix_seat_count_stop(struct ix_seat *seat, bool late)
+{
+    add(late ? &seat->late : &seat->interrupted);
+}
+
+void
+ix_seat_settle(struct ix_seat *seat, enum ix_fate fate)
+{
+    bool stopped = fate == IX_FATE_INTERRUPTED || fate == IX_FATE_LATE;
+    bool failed = stopped || fate == IX_FATE_FAILED;
+    atomic_store_explicit(&seat->busy, false, memory_order_relaxed);
+    if (failed || fate == IX_FATE_VALUE)
+        add(&seat->finished);
+    if (failed)
+        add(&seat->failed);
+    if (fate == IX_FATE_CANCELLED)
+        add(&seat->cancelled);
+    if (stopped)
+        ix_seat_count_stop(seat, fate == IX_FATE_LATE);
+}

@@ -1,0 +1,132 @@
+"""The watchdog: it interrupts runs that are over their time, and gives up those that do not end.
+
+One thread per hive, started when it is first needed. It sleeps until the next moment at which
+something is due: a deadline that a worker has set, or the end of a grace period.
+
+    stop(run) -----> interrupted -----> over by itself
+    deadline --^          |
+                          +---- grace is over ----> abandoned
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import namedtuple
+
+from interp_executor import _native
+
+TYPE_CHECKING = False  # typing is slow to import
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    from interp_executor._hive import Hive, WorkerThread
+
+    class _Case(NamedTuple):
+        thread: WorkerThread
+        run: _native.Run
+        late: bool
+        began: int
+        expires: int
+
+else:
+    # A run that has been interrupted: times on the alarm's clock.
+    _Case = namedtuple("_Case", "thread run late began expires")
+
+_LOGGER = logging.getLogger("concurrent.futures")
+
+# When a run is nudged after its interrupt: an interrupt that finds it just before a system call
+# would otherwise be noticed only after that.
+_NUDGES = tuple(2**i * 1_000_000 for i in range(9))
+
+
+class Watchdog:
+    """Sees to it that what is interrupted ends, or is abandoned."""
+
+    def __init__(self, hive: Hive) -> None:
+        self.alarm = _native.Alarm()
+        self._hive = hive
+        self._lock = threading.RLock()  # a handler of signals may interrupt from within
+        self._cases: dict[tuple[WorkerThread, int], _Case] = {}
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, unless it runs already."""
+        with self._lock:
+            if self._thread is not None:
+                return
+            thread = threading.Thread(
+                target=self._watch,
+                name="interp_executor-watchdog",
+                daemon=_native.is_main_interpreter(),
+            )
+            thread.start()
+            self._thread = thread
+
+    def stop(
+        self, thread: WorkerThread, run: _native.Run, grace: float, *, late: bool = False
+    ) -> None:
+        """Interrupt a run; unless it ends within so many seconds, it is abandoned."""
+        began = self.alarm.now()
+        case = _Case(thread, run, late, began, began + int(grace * 1e9))
+        with self._lock:
+            self._cases.setdefault((thread, run.number), case)
+        try:
+            thread.interrupt(run, late)
+        except RuntimeError as error:
+            _LOGGER.warning("a task cannot be interrupted: %s", error)
+        self.start()
+        self.alarm.ring()
+
+    def close(self) -> None:
+        """End the thread: nothing runs any more."""
+        self.alarm.close()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while (ticket := self.alarm.prepare()) is not None:
+            moments = [*self._stop_late_runs(), *self._look_after_cases()]
+            self.alarm.sleep(ticket, min(moments, default=None))
+
+    def _stop_late_runs(self) -> list[int]:
+        """Interrupt what is over its time; return the deadlines to come."""
+        deadlines = []
+        for thread in self._hive.threads():
+            due = thread.deadline()
+            if due is None or (thread, due[0]) in self._cases:
+                continue
+            number, deadline = due
+            run = thread.present() if deadline <= self.alarm.now() else None
+            if run is not None and run.number == number:
+                self.stop(thread, run, thread.grace_of(run), late=True)
+            elif deadline > self.alarm.now():
+                deadlines.append(deadline)
+        return deadlines
+
+    def _look_after_cases(self) -> list[int]:
+        """Nudge or abandon what has been interrupted; return when to look again."""
+        with self._lock:
+            cases = list(self._cases.items())
+        moments = []
+        for key, case in cases:
+            if self._is_closed(case):
+                with self._lock:
+                    del self._cases[key]
+            else:
+                moments.append(self._next_look(case))
+        return moments
+
+    def _is_closed(self, case: _Case) -> bool:
+        if case.run.is_over():
+            return True
+        if self.alarm.now() < case.expires:
+            return False
+        case.thread.abandon(case.run, case.late)
+        return True
+
+    def _next_look(self, case: _Case) -> int:
+        case.run.nudge()
+        age = self.alarm.now() - case.began
+        nudges = [case.began + after for after in _NUDGES if after > age]
+        return min(case.expires, *nudges) if nudges else case.expires
