@@ -223,8 +223,12 @@ ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed)
 {
     if (pushed == IX_PUSH_DONE)
         return 0;
-    const char *method = pushed == IX_PUSH_NEEDS_WORKER ? "start_worker" : "refuse";
-    PyObject *result = PyObject_CallMethod((PyObject *)pool, method, NULL);
+    bool wanted = pushed == IX_PUSH_NEEDS_WORKER;
+    PyObject *result = PyObject_CallMethod((PyObject *)pool, wanted ? "start_worker" : "refuse",
+                                           NULL);
+    if (wanted && result != Py_True)
+        ix_queue_leave(&pool->queue,
+                       NULL); /* here, since a signal may interrupt the call anywhere */
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -294,15 +298,16 @@ pool_join(struct ix_pool_object *self, PyObject *args)
     }
 }
 
-PyDoc_STRVAR(pool_wants_worker_doc, "wants_worker($self, /)\n--\n\n"
-"Whether queued work needs one more worker. If so it is counted in: start it, or call leave().");
+PyDoc_STRVAR(pool_count_in_doc, "count_in($self, /)\n--\n\n"
+"A worker comes although start_worker() raises, whose caller counts one out.");
 
 static PyObject *
-pool_wants_worker(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+pool_count_in(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
     if (ix_pool_check_inherited(self) < 0)
         return NULL;
-    return PyBool_FromLong(ix_queue_wants_worker(&self->queue, 0));
+    ix_queue_count_in(&self->queue);
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(pool_use_processes_doc, "use_processes($self, /)\n--\n\nRun all tasks in processes from now on.");
@@ -358,7 +363,7 @@ static PyMethodDef pool_methods[] = {
     {"cancel_pending", (PyCFunction)pool_cancel_pending, METH_NOARGS, pool_cancel_pending_doc},
     {"break_", (PyCFunction)pool_break, METH_NOARGS, pool_break_doc},
     {"join", (PyCFunction)pool_join, METH_VARARGS, pool_join_doc},
-    {"wants_worker", (PyCFunction)pool_wants_worker, METH_NOARGS, pool_wants_worker_doc},
+    {"count_in", (PyCFunction)pool_count_in, METH_NOARGS, pool_count_in_doc},
     {"use_processes", (PyCFunction)pool_use_processes, METH_NOARGS, pool_use_processes_doc},
     {"leave", (PyCFunction)pool_leave, METH_NOARGS, pool_leave_doc},
     {"counts", (PyCFunction)pool_counts, METH_NOARGS, pool_counts_doc},

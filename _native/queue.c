@@ -78,16 +78,30 @@ leaves_locked(struct ix_queue *queue)
     return queue->broken || (queue->closed && queue->head == NULL && queue->in_hand == 0);
 }
 
+static void
+count_in_locked(struct ix_queue *queue)
+{
+    queue->counts.workers++;
+    queue->starting++;
+    atomic_store_explicit(&queue->leased, queue->counts.workers, memory_order_release);
+}
+
 static bool
 wants_worker_locked(struct ix_queue *queue, size_t demand)
 {
     size_t coming = (size_t)queue->starting + queue->waking + queue->counts.parked;
     if (queue->counts.workers >= queue->max_workers || demand <= coming)
         return false;
-    queue->counts.workers++;
-    queue->starting++;
-    atomic_store_explicit(&queue->leased, queue->counts.workers, memory_order_release);
+    count_in_locked(queue);
     return true;
+}
+
+void
+ix_queue_count_in(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    count_in_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
 }
 
 static struct ix_seat *

@@ -120,6 +120,8 @@ void ix_queue_put_down(struct ix_queue *queue);
 /* Counts in one more worker if fewer than `demand` are unoccupied or on their way; then the caller
  * starts it. demand 0: as many as there are entries. */
 bool ix_queue_wants_worker(struct ix_queue *queue, size_t demand);
+/* Counts in one more worker whatever the demand: balances an ix_queue_leave() of one that comes after all. */
+void ix_queue_count_in(struct ix_queue *queue);
 
 /* A worker that was asked for arrives and takes its seat. */
 void ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat);

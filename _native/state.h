@@ -93,7 +93,8 @@ ix_pool_is_inherited(struct ix_pool_object *pool)
 }
 /* Returns 0, or -1 with the RuntimeError that says so. */
 int ix_pool_check_inherited(struct ix_pool_object *pool);
-/* After a push: asks Python to start the worker that was counted in, or raises what refuses the push.
+/* After a push: asks Python to start the worker that was counted in (and counts it out if none comes), or
+ * raises what refuses the push.
  * Returns 0, or -1 with an exception set. */
 int ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed);
 /* Gives up a running task: its future fails. Returns 1, or 0 if it is over by itself. */

@@ -70,17 +70,19 @@ class Pool(ProcessLane):
         self.shut_down = False
         self._names = itertools.count()
 
-    def start_worker(self) -> None:
-        """Start the worker that the queue has counted in.
+    def start_worker(self) -> bool:
+        """Start the worker that the queue has counted in; otherwise the caller counts it out.
 
         If no thread is to be had, those that the pool has do the work; without any, it raises.
         """
         try:
             self.hive.lease(self)
         except RuntimeError as error:
-            if self.counts()[6] == 0:
+            if self.counts()[6] <= 1:  # the one that cannot come
                 raise
             _LOGGER.warning("cannot start another worker: %s", error)
+            return False
+        return True
 
     def next_name(self) -> str:
         """Return the name of the next worker's thread."""
@@ -177,11 +179,12 @@ class WorkerThread(threading.Thread):
         self._bare = False  # without an interpreter: the pool runs everything in processes
         self._mail = threading.Lock()  # released once per assignment
         self._mail.acquire()
-        self._begun = threading.Lock()  # taken once: by the thread, or by who calls it off
+        self._claim = threading.Lock()  # taken once per assignment: to serve it, or to call it off
 
     def run(self) -> None:
         """Open the interpreter, serve pools, close it. Only faults of our own escape."""
-        if not self._begun.acquire(blocking=False):
+        if not self._claim.acquire(blocking=False):
+            self._hive.forget(self)
             return
         try:
             opened = self._open()
@@ -194,11 +197,16 @@ class WorkerThread(threading.Thread):
             self._hive.forget(self)
 
     def call_off(self) -> bool:
-        """Keep a thread from beginning whose start failed; False if it has begun all the same.
+        """End a worker whose assignment failed; False if it has begun to serve all the same.
 
         A signal may interrupt start() while it waits for a thread that is on its way.
         """
-        return self._begun.acquire(blocking=False)
+        if not self._claim.acquire(blocking=False):
+            return False
+        self._pool = None
+        if self._mail.locked():
+            self._mail.release()
+        return True
 
     def assign(self, pool: Pool | None) -> None:
         """Give a parked worker its next pool, or None to end it."""
@@ -257,11 +265,14 @@ class WorkerThread(threading.Thread):
     def _park(self) -> bool:
         """Wait to be assigned a pool; False if the interpreter has been closed instead."""
         self.name = "interp_executor-idle"
+        claim = self._claim = threading.Lock()
         kept = self._hive.park(self)
         self.ready.set()
         while kept and not self._mail.acquire(timeout=self._hive.idle_timeout()):
             if self._hive.unpark(self):
                 break  # idle for too long; otherwise an assignment is on its way
+        if not claim.acquire(blocking=False):
+            self._pool = None
         if self._pool is None:
             self.ending = True
             self._worker.close()
@@ -349,10 +360,11 @@ class WorkerThread(threading.Thread):
     def _start_successor(self, pool: Pool) -> None:
         """Start the worker that takes the place of this worn one; it has been counted in."""
         try:
-            pool.start_worker()
+            if not pool.start_worker():
+                pool.leave()
         except RuntimeError as error:  # no thread to be had
-            if pool.counts()[6] == 0:
-                pool.fail(error)
+            pool.fail(error)
+            pool.leave()
 
 
 class Hive:
@@ -377,38 +389,38 @@ class Hive:
     def lease(self, pool: Pool) -> None:
         """Give the pool a worker: a parked one, or a new thread.
 
-        It has been counted in; where none comes, this counts it out again and raises.
+        Where none comes, it raises. So it does if a signal interrupts it, and a worker may come
+        all the same: that one gets the count which the caller takes back.
         """
+        worker = None
         try:
-            worker = self._parked_worker_for(pool)
-            thread = WorkerThread(self, pool, pool.next_name()) if worker is None else None
+            _refuse_while_loading_main()
+            with self._lock:
+                if self.closed and pool not in self._pools:
+                    raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+                self._start_notifier_locked()
+                self._pools.add(pool)
+                if self._parked:
+                    worker = self._parked[-1]
+                    del self._parked[-1]
+            if worker is not None:
+                worker.assign(pool)
+            else:
+                worker = WorkerThread(self, pool, pool.next_name())
+                self._start(worker)
         except BaseException:
-            pool.leave()
+            if worker is not None and not worker.call_off():
+                pool.count_in()
             raise
-        if worker is not None:
-            worker.assign(pool)
-        elif thread is not None:
-            self._start(thread, pool)
 
-    def _parked_worker_for(self, pool: Pool) -> WorkerThread | None:
-        _refuse_while_loading_main()
-        with self._lock:
-            if self.closed and pool not in self._pools:
-                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-            self._start_notifier_locked()
-            self._pools.add(pool)
-            return self._parked.pop() if self._parked else None
-
-    def _start(self, thread: WorkerThread, pool: Pool | None) -> None:
+    def _start(self, thread: WorkerThread) -> None:
         with self._lock:
             self._threads.add(thread)
         try:
             thread.start()
         except BaseException:
-            if thread.call_off():
+            if thread.ident is None:
                 self.forget(thread)
-                if pool is not None:
-                    pool.leave()
             raise
 
     def prepare_processes(self) -> None:
@@ -452,7 +464,7 @@ class Hive:
         names = (f"interp_executor-spare_{next(self._spares)}" for _ in range(n))
         threads = [WorkerThread(self, None, name) for name in names]
         for thread in threads:
-            self._start(thread, None)
+            self._start(thread)
         if wait:
             for thread in threads:
                 thread.ready.wait()

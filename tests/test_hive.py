@@ -14,7 +14,7 @@ import pytest
 
 import interp_executor
 from interp_executor import InterpreterPoolExecutor, close_idle_workers, prewarm, set_idle_timeout
-from interp_executor._hive import Hive, WorkerThread
+from interp_executor._hive import Hive, Pool, WorkerThread
 
 
 @pytest.fixture(autouse=True)
@@ -229,6 +229,42 @@ def test_an_interrupted_start_of_a_worker_loses_no_count(
     assert executor.submit(abs, -2).result() == 2
     executor.shutdown()
     assert executor.stats().workers == 0
+
+
+def test_a_start_that_is_interrupted_at_once_loses_no_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A signal that came while submit() was in C takes effect where Python begins."""
+
+    def interrupted(pool: Pool) -> bool:
+        raise KeyboardInterrupt
+
+    with InterpreterPoolExecutor(1) as executor:
+        monkeypatch.setattr(Pool, "start_worker", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(abs, -1)
+        monkeypatch.undo()
+        assert executor.stats().workers == 0
+
+
+def test_a_parked_worker_whose_assignment_is_interrupted_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prewarm(1, wait=True)
+    (worker,) = idle_threads()
+
+    def interrupted(thread: WorkerThread, pool: Pool) -> None:
+        raise KeyboardInterrupt
+
+    with InterpreterPoolExecutor(1) as executor:
+        monkeypatch.setattr(WorkerThread, "assign", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(abs, -1)
+        monkeypatch.undo()
+        worker.join(30)
+        assert not worker.is_alive()
+        assert executor.stats().workers == 0
+        assert executor.submit(abs, -2).result() == 2
 
 
 def test_a_late_thread_that_was_called_off_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

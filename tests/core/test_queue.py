@@ -96,6 +96,18 @@ def test_workers_are_wanted_up_to_the_demand(rig: Rig, demand: int, workers: int
     leave(rig, *[rig.core.ffi.NULL] * workers)
 
 
+def test_a_worker_that_comes_although_it_was_given_up_keeps_its_count(rig: Rig) -> None:
+    assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_NEEDS_WORKER
+    rig.lib.ix_queue_count_in(rig.queue)
+    rig.lib.ix_queue_leave(rig.queue, rig.core.ffi.NULL)  # the one that was given up
+    assert rig.counts("workers") == (1,)
+    seat = rig.core.new("struct ix_seat")
+    rig.lib.ix_queue_arrive(rig.queue, seat)
+    assert rig.take(seat) != "EMPTY"
+    leave(rig, seat)
+    assert rig.queue.leased == 0
+
+
 def test_no_worker_is_wanted_for_nothing(rig: Rig) -> None:
     assert not rig.lib.ix_queue_wants_worker(rig.queue, 0)
 
