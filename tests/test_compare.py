@@ -281,6 +281,14 @@ def test_help_tells_every_option_and_gives_examples(folder: Path) -> None:
         assert option in told
 
 
+# SIGINT is ignored in what a shell runs behind, and a program inherits that.
+HEEDING_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
 @pytest.mark.parametrize(
     ("which", "status", "told"),
     [
@@ -292,8 +300,8 @@ def test_ctrl_c_gives_what_there_is(folder: Path, which: str, status: str, told:
     os.mkfifo(folder / "fifo")
     (folder / "items").write_text(json.dumps(f"fifo{which}"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "interp_executor", "compare", "myjob:wait", "--items", "items",
-         "--executors", "threads", "--workers", "1"],
+        [sys.executable, "-c", HEEDING_CTRL_C, "-m", "interp_executor", "compare", "myjob:wait",
+         "--items", "items", "--executors", "threads", "--workers", "1"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
         stdout=subprocess.PIPE,
