@@ -113,9 +113,19 @@ def _reference(fn: Callable[..., Any]) -> tuple[str, str, bytes | None]:
     known = main_name() if module == "__main__" else module
     if known and resolve(sys.modules.get(module), name) is fn:
         return known, name, None
-    from interp_executor._serialize import _by_value
+    return module, name, _dump_function(fn)
 
-    return module, name, _by_value(fn, "the function")
+
+def _dump_function(fn: Callable[..., Any]) -> bytes:
+    import cloudpickle
+
+    try:
+        data: bytes = cloudpickle.dumps(fn)
+    except Exception as error:
+        from interp_executor._diagnose import transfer_error
+
+        raise transfer_error(fn, "the function", error) from error
+    return data
 
 
 def _dump_items(items: Items) -> bytes:
