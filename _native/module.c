@@ -1,5 +1,5 @@
 /* interp_executor._native: multi-phase initialisation, one state per interpreter. */
-#include "state.h"
+#include "worker.h"
 
 PyDoc_STRVAR(configure_doc, "configure($module, helpers, /)\n--\n\n"
 "Set up the owner's side: helpers is a namespace with what the C core calls in Python. The\n"
@@ -112,6 +112,12 @@ hide_interpreters(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(ix_runtime_hide());
 }
 
+PyDoc_STRVAR(tell_owner_doc, "tell_owner($module, data, /)\n--\n\n"
+"In a task: have the owner's pool deliver what the worker wrote; return whether that was possible.");
+
+PyDoc_STRVAR(write_whole_doc, "write_whole($module, fd, data, /)\n--\n\n"
+"Write all of data to a file descriptor, apart from what other interpreters write by this function.");
+
 static PyMethodDef module_methods[] = {
     {"knows_runtime", knows_runtime, METH_NOARGS, knows_runtime_doc},
     {"hide_interpreters", hide_interpreters, METH_NOARGS, hide_interpreters_doc},
@@ -119,6 +125,8 @@ static PyMethodDef module_methods[] = {
     {"configure", configure, METH_O, configure_doc},
     {"forget_callables", forget_callables, METH_NOARGS, forget_callables_doc},
     {"set_main_by_value", set_main_by_value, METH_O, set_main_by_value_doc},
+    {"tell_owner", ix_output_tell_owner, METH_O, tell_owner_doc},
+    {"write_whole", ix_output_write_whole, METH_VARARGS, write_whole_doc},
     {NULL, NULL, 0, NULL},
 };
 

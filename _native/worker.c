@@ -55,6 +55,7 @@ end_interpreter(struct ix_worker *self)
 {
     ix_inside_clear(&self->inside);
     Py_EndInterpreter(self->own_ts);
+    ix_output_bind(NULL);
     self->own_ts = NULL;
 }
 
@@ -79,6 +80,7 @@ start_interpreter(struct ix_worker *self, const struct ix_buffer *path,
         end_interpreter(self);
         return strdup("no memory");
     }
+    ix_output_bind(self);
     self->own_ts = PyEval_SaveThread();
     return NULL;
 }

@@ -142,6 +142,16 @@ int ix_run_encode_stop(struct ix_worker *worker, struct ix_buffer *buffer);
  * interrupts. Context: any; the thread is alive. */
 void ix_break_system_call(pthread_t thread);
 
+/* output.c. Functions of the module, for streams of workers.
+ * write_whole(fd, data): writes all of it, apart from what other interpreters write so. Context: any GIL,
+ * released while writing. Locks: one of the process, without a GIL. */
+PyObject *ix_output_write_whole(PyObject *module, PyObject *args);
+/* tell_owner(bytes): has the owner's pool deliver_output() them; whether that was possible, which it is on
+ * the worker's own thread while it serves a pool. Context: the worker's GIL, let go for the owner's. */
+PyObject *ix_output_tell_owner(PyObject *module, PyObject *bytes);
+/* Says whose interpreter this thread runs from now on; NULL: none. Context: the worker's thread. */
+void ix_output_bind(struct ix_worker *worker);
+
 /* worker.c. Moves the thread to the owner's interpreter and back. Context: on entry the worker's GIL, on
  * return the owner's; and the other way round. A worker without an interpreter, whose pool needs processes
  * alone, holds no GIL where another would hold its own. */

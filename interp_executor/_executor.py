@@ -199,6 +199,11 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
     grace : float, optional
         Seconds that a task has to end once it has been interrupted. After that it is abandoned: its
         future fails, and another worker takes the place of its own.
+    forward_output : bool, optional
+        Send what tasks print, and the records they log, to this interpreter's ``sys.stdout``,
+        ``sys.stderr`` and loggers, as notebooks and pytest's capture need it: in the order in which
+        a worker wrote it, and before its task is seen to be done. Otherwise it goes to the file
+        descriptors of the process.
 
     Raises
     ------
@@ -218,6 +223,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         reuse: bool = False,
         fallback: str | None = "process",
         grace: float = 2.0,
+        forward_output: bool = False,
     ) -> None:
         mp_context, thread_name_prefix = _sort_out(mp_context, thread_name_prefix)
         if max_workers is None:
@@ -243,6 +249,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         pool.max_tasks_per_child = max_tasks_per_child
         pool.reuse = reuse
         pool.grace = grace
+        pool.forward_output = forward_output
         self._adopt(pool, mp_context, {})
 
     def _adopt(self, pool: Pool, mp_context: Any, options: dict[str, Any]) -> None:

@@ -64,6 +64,7 @@ class Pool(ProcessLane):
         self.reuse = False
         self.grace = 2.0
         self.hive = hive
+        self.forward_output = False
         self.lock = threading.RLock()
         self.threads: set[WorkerThread] = set()
         self.failure: BaseException | None = None  # why the pool is broken
@@ -105,6 +106,12 @@ class Pool(ProcessLane):
         encoded = _serialize.send_by_value(form, data)
         _native.forget_callables()
         return encoded
+
+    def deliver_output(self, data: bytes) -> None:
+        """Write and log here what a worker has written and logged."""
+        from interp_executor import _forward
+
+        _forward.deliver(data)
 
     def fail(self, error: BaseException) -> None:
         """Break the pool: nothing that is queued will run."""
@@ -290,6 +297,8 @@ class WorkerThread(threading.Thread):
         emptied = kept or (reusable and self._is_emptied(pool))
         self.ending = not kept
         if not emptied and not self._bare:
+            if arrived and pool.forward_output:
+                self._ask(pool, _worker.stop_forwarding)  # its exit callbacks may print
             self._worker.close()
         with pool.lock:
             if emptied:
@@ -316,6 +325,10 @@ class WorkerThread(threading.Thread):
             if world != self._sent_world:
                 worker.call(pool, _worker.update_world, world)
                 self._sent_world = world
+            if pool.forward_output and pool.moved_by is None:
+                from interp_executor import _forward
+
+                worker.call(pool, _worker.forward_output, _forward.levels())
             if pool.initializer is not None and pool.moved_by is None:
                 worker.call(pool, pool.initializer, *pool.initargs)
         except BaseException as error:

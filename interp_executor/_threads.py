@@ -8,11 +8,11 @@ object is given the identity of the thread that really runs the interpreter.
 import _thread
 import sys
 
+from interp_executor._imports import when_imported
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from collections.abc import Callable
     from typing import Any
 
 _name: str | None = None
@@ -29,11 +29,7 @@ def set_name(name: str) -> None:
 
 def adopt_when_imported() -> None:
     """Correct threading's main thread, now or once it is imported."""
-    threading = sys.modules.get("threading")
-    if threading is not None:
-        _adopt(threading)
-    else:
-        sys.meta_path.insert(0, _Finder())
+    when_imported("threading", _adopt)
 
 
 def outlive_raw_threads() -> None:
@@ -83,38 +79,3 @@ def _adopt(threading: "Any") -> None:
         threading._active[ident] = main
     if _name is not None:
         main.name = _name
-
-
-class _Loader:
-    """Loads a module as its own loader does, and then adopts it."""
-
-    def __init__(self, loader: "Any") -> None:
-        self._loader = loader
-
-    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
-        module: ModuleType | None = self._loader.create_module(spec)
-        return module
-
-    def exec_module(self, module: "ModuleType") -> None:
-        self._loader.exec_module(module)
-        spec = module.__spec__
-        if spec is not None:
-            spec.loader = module.__loader__ = self._loader
-        _adopt(module)
-
-
-class _Finder:
-    """Waits for the import of threading, once."""
-
-    def find_spec(
-        self, name: str, path: "Sequence[str] | None", target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
-        if name != "threading":
-            return None
-        sys.meta_path.remove(self)
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
-                return spec
-        return None

@@ -4,11 +4,10 @@ The C core calls what is defined here, in the worker's interpreter and on its th
 memory of each worker pay for every import, so all that is seldom needed is imported when needed.
 """
 
-import io
 import marshal
 import sys
 
-from interp_executor import _native, _serialize
+from interp_executor import _native, _output, _serialize
 from interp_executor._errors import TaskInterrupt  # noqa: F401 - for the C core to raise
 
 TYPE_CHECKING = False
@@ -16,15 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+
 # A world is what a worker takes over from its owner: marshalled by the owner's _world.py.
 #   path: tuple of str            sys.path
 #   argv: list of str             sys.argv
 #   main: (kind, where) or None   how to load the main script, as _serialize.find_main() says
 #   filters: list of tuples       warnings.filters, in the form of _world.encode_filters()
 _world: "dict[str, Any]" = {}
-
-# Set by streams when they are written to and reset by the C core when it has flushed them.
-written = bytearray(1)
 
 # True while the main script is being loaded: an executor that submits then would recurse.
 loading_main = False
@@ -35,19 +32,19 @@ came_by_value = False
 
 def start(world: bytes) -> bytearray:
     """Set the interpreter up; return the byte that tells whether output is waiting."""
-    _install_streams()
+    _output.install_streams()
     if "__mp_main__" not in sys.modules:  # in a process of multiprocessing's it is loaded already
         _install_main()
     update_world(world)
     if _native.is_main_interpreter():
-        return written  # a process of the process lane: it has no lives to keep apart
+        return _output.written  # a process of the process lane: it has no lives to keep apart
     from interp_executor import _scrub, _threads
 
     _threads.adopt_when_imported()
     _threads.outlive_raw_threads()
     _keep_from_collector()
     _scrub.remember_birth()
-    return written
+    return _output.written
 
 
 def _keep_from_collector() -> None:
@@ -218,49 +215,7 @@ def refused(error: BaseException) -> "str | None":
     return " ".join(refused_modules(error)) or None
 
 
-# ---- output ----
-
-
-class _Buffer(io.BufferedWriter):
-    def write(self, data: "Any", /) -> int:
-        written[0] = 1
-        return super().write(data)
-
-
-class _Text(io.TextIOWrapper):
-    def write(self, text: str, /) -> int:
-        written[0] = 1
-        return super().write(text)
-
-
-def _install_streams() -> None:
-    """Replace the standard streams by ones that tell when they hold output.
-
-    Flushing them after every task costs more than the task; so they say when it is needed.
-    """
-    for name in ("stdout", "stderr"):
-        old = getattr(sys, name)
-        if not isinstance(old, io.TextIOWrapper):
-            continue  # absent: a program without a console
-        raw = io.FileIO(old.fileno(), "w", closefd=False)
-        stream = _Text(
-            _Buffer(raw),
-            encoding=old.encoding,
-            errors=old.errors,
-            # Unbuffered (python -u), the pieces of a print() would mix with other workers'.
-            line_buffering=old.line_buffering or old.write_through,
-        )
-        raw.name = f"<{name}>"
-        stream.mode = "w"  # type: ignore[misc]
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-
-
-def flush() -> None:
-    """Write out what tasks have printed."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()
+flush = _output.flush  # called by the C core
 
 
 # ---- between leases ----
@@ -273,8 +228,20 @@ def name_thread(name: str) -> None:
     _threads.set_name(name)
 
 
+def forward_output(levels: "_output.Levels") -> None:
+    """Send output and log records to the owner from now on, whose loggers have these levels."""
+    _output.forward(levels)
+
+
+def stop_forwarding() -> bool:
+    """Let output go to the file descriptors again; return True."""
+    _output.forward(None)
+    return True
+
+
 def is_clean() -> bool:
     """Return whether nothing of what ran is left that the next executor's tasks could see."""
+    _output.forward(None)
     from interp_executor import _scrub
 
     return _scrub.is_clean()
@@ -282,6 +249,7 @@ def is_clean() -> bool:
 
 def scrub() -> bool:
     """Undo what tasks left behind as far as possible; return whether the worker may go on."""
+    _output.forward(None)
     from interp_executor import _scrub
 
     return _scrub.scrub()

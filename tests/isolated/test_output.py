@@ -27,11 +27,14 @@ def print_and_fail():
     raise ValueError
 """
 
+# The workers find tests/output_tasks.py there.
+_PATH = os.pathsep.join([str(SOURCE), str(SOURCE / "tests")])
+
 
 def _run(tmp_path: Path, body: str) -> "subprocess.CompletedProcess[str]":
     indented = "".join(f"    {row}\n" for row in body.strip().splitlines())
     source = f'{SOURCE_HEAD}\nif __name__ == "__main__":\n{indented}'
-    return run(write(tmp_path / "script.py", source), check=False)
+    return run(write(tmp_path / "script.py", source), check=False, PYTHONPATH=_PATH)
 
 
 def test_everything_printed_reaches_a_pipe(tmp_path: Path) -> None:
@@ -141,3 +144,48 @@ if __name__ == "__main__":
     assert result.stdout.count("line ") == 100
     assert result.stdout.endswith("an error, without an end;the last, without an end")
     assert result.stderr == ""
+
+
+def test_long_lines_of_several_workers_stay_whole(tmp_path: Path) -> None:
+    result = _run(
+        tmp_path,
+        """
+import output_tasks
+with InterpreterPoolExecutor(max_workers=3) as executor:
+    for letter in "abcdef":
+        executor.submit(output_tasks.say_much, letter, 30, 20_000)
+        executor.submit(output_tasks.say_much, letter.upper(), 3000, 20)
+""",
+    )
+    lines = sorted(result.stdout.splitlines())
+    expected = [letter * 20_000 for letter in "abcdef" for _ in range(30)]
+    expected += [letter * 20 for letter in "ABCDEF" for _ in range(3000)]
+    assert lines == sorted(expected)
+
+
+def test_logging_may_be_configured_in_the_initializer(tmp_path: Path) -> None:
+    result = _run(
+        tmp_path,
+        """
+import logging
+import output_tasks
+with InterpreterPoolExecutor(2, initializer=output_tasks.configure_logging) as executor:
+    list(executor.map(output_tasks.log, "ab", [logging.INFO] * 2))
+    executor.submit(output_tasks.log, "c", logging.DEBUG).result()
+""",
+    )
+    assert sorted(result.stderr.splitlines()) == ["tasks|said a", "tasks|said b"]
+
+
+def test_warnings_of_tasks_are_shown(tmp_path: Path) -> None:
+    script = write(
+        tmp_path / "script.py",
+        f"""{SOURCE_HEAD}
+if __name__ == "__main__":
+    import output_tasks
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(output_tasks.warn, "beware").result()
+""",
+    )
+    result = run(script, warnings="default", check=False, PYTHONPATH=_PATH)
+    assert "UserWarning: beware" in result.stderr

@@ -1,0 +1,84 @@
+/* What a worker writes: to a file descriptor without mixing with other workers, or to its owner. */
+#include "worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+
+/* One for the process: interpreters share its descriptors. Held across a write, but never with a GIL. */
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
+
+/* Context: no GIL. Returns 0, or an errno. */
+static int
+write_all(int fd, const char *data, size_t length)
+{
+    int error = 0;
+    pthread_mutex_lock(&writing);
+    while (length > 0 && error == 0) {
+        ssize_t n = write(fd, data, length);
+        if (n >= 0) {
+            data += n;
+            length -= (size_t)n;
+        }
+        else if (errno == EAGAIN) {
+            struct pollfd full = {fd, POLLOUT, 0}; /* somebody made it non-blocking */
+            poll(&full, 1, -1);
+        }
+        else if (errno != EINTR) {
+            error = errno;
+        }
+    }
+    pthread_mutex_unlock(&writing);
+    return error;
+}
+
+PyObject *
+ix_output_write_whole(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    int fd, error;
+    Py_buffer data;
+    if (!PyArg_ParseTuple(args, "iy*:write_whole", &fd, &data))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    error = write_all(fd, data.buf, (size_t)data.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    if (error != 0) {
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+/* The worker whose interpreter this thread runs. */
+static _Thread_local struct ix_worker *current;
+
+void
+ix_output_bind(struct ix_worker *worker)
+{
+    current = worker;
+}
+
+PyObject *
+ix_output_tell_owner(PyObject *Py_UNUSED(module), PyObject *bytes)
+{
+    struct ix_worker *worker = current;
+    if (!PyBytes_Check(bytes)) {
+        PyErr_SetString(PyExc_TypeError, "tell_owner() takes bytes");
+        return NULL;
+    }
+    if (worker == NULL || worker->pool == NULL || worker->own_ts == NULL
+        || PyThreadState_GetInterpreter(worker->own_ts) != PyInterpreterState_Get())
+        Py_RETURN_FALSE;
+    const char *data = PyBytes_AS_STRING(bytes); /* nobody changes it while the GIL is let go */
+    Py_ssize_t length = PyBytes_GET_SIZE(bytes);
+    ix_worker_to_owner(worker);
+    PyObject *pool = (PyObject *)worker->pool;
+    PyObject *result = PyObject_CallMethod(pool, "deliver_output", "y#", data, length);
+    if (result == NULL)
+        PyErr_WriteUnraisable(pool); /* the owner's stream failed: the task has not */
+    Py_XDECREF(result);
+    ix_worker_to_own(worker);
+    Py_RETURN_TRUE;
+}

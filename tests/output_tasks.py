@@ -1,0 +1,74 @@
+"""Tasks that print, log and warn."""
+
+import logging
+import os
+import sys
+import threading
+import warnings
+
+
+def say(text: str) -> None:
+    print(text)
+
+
+def say_to_both(text: str) -> None:
+    print("out", text)
+    print("err", text, file=sys.stderr)
+    print("again", text)
+
+
+def say_and_fail(text: str) -> None:
+    print(text)
+    raise ValueError(text)
+
+
+def log(text: str, level: int = logging.WARNING, name: str = "tasks") -> None:
+    logging.getLogger(name).log(level, "said %s", text)
+
+
+def log_an_error(text: str) -> None:
+    try:
+        raise ValueError(text)
+    except ValueError:
+        logging.getLogger("tasks").exception("it failed", extra={"lock": threading.Lock()})
+
+
+def alternate(count: int) -> None:
+    for number in range(count):
+        print("printed", number)
+        logging.getLogger("tasks").error("logged %d", number)
+
+
+def say_and_wait(text: str, fd: int) -> bytes:
+    print(text, flush=True)
+    return os.read(fd, 1)
+
+
+def log_and_wait(text: str, fd: int) -> bytes:
+    logging.getLogger("tasks").error(text)
+    return os.read(fd, 1)
+
+
+def warn(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=1)
+
+
+def say_from_a_thread(text: str) -> None:
+    thread = threading.Thread(target=print, args=(text,))
+    thread.start()
+    thread.join()
+
+
+def say_much(letter: str, lines: int, width: int) -> None:
+    for _ in range(lines):
+        print(letter * width)
+
+
+def configure_logging() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(name)s|%(message)s")
+
+
+def say_at_exit() -> None:
+    import atexit
+
+    atexit.register(print, "at exit")

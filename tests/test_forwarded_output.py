@@ -1,0 +1,195 @@
+"""forward_output=True: what workers print and log reaches the owner's streams and loggers."""
+
+import _thread
+import logging
+import os
+from collections.abc import Iterator
+
+import output_tasks
+import pytest
+
+from interp_executor import InterpreterPoolExecutor
+
+
+@pytest.fixture
+def forwarding() -> Iterator[InterpreterPoolExecutor]:
+    with InterpreterPoolExecutor(1, forward_output=True) as executor:
+        yield executor
+
+
+def test_what_a_task_prints_is_there_before_its_result(
+    forwarding: InterpreterPoolExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(20):
+        forwarding.submit(output_tasks.say_to_both, str(number)).result()
+        captured = capsys.readouterr()
+        assert captured.out == f"out {number}\nagain {number}\n"
+        assert captured.err == f"err {number}\n"
+
+
+def test_what_the_items_of_a_map_print_is_there(
+    forwarding: InterpreterPoolExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    list(forwarding.map(output_tasks.say, map(str, range(100))))
+    assert capsys.readouterr().out.splitlines() == [str(number) for number in range(100)]
+
+
+def test_what_was_printed_before_a_failure_is_there(
+    forwarding: InterpreterPoolExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert isinstance(
+        forwarding.submit(output_tasks.say_and_fail, "so far").exception(), ValueError
+    )
+    assert capsys.readouterr().out == "so far\n"
+
+
+def test_callbacks_see_the_output_too(
+    forwarding: InterpreterPoolExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+    future = forwarding.submit(output_tasks.say, "hello")
+    future.add_done_callback(lambda _: seen.append(capsys.readouterr().out))
+    future.result()
+    forwarding.shutdown()
+    assert seen == ["hello\n"]
+
+
+def test_records_reach_the_owners_loggers(
+    forwarding: InterpreterPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    forwarding.submit(output_tasks.log, "this").result()
+    (record,) = caplog.records
+    assert (record.name, record.levelname, record.getMessage()) == ("tasks", "WARNING", "said this")
+    assert record.funcName == "log"
+    assert "InterpreterPoolExecutor" in str(record.threadName)
+
+
+def test_an_exceptions_traceback_is_logged_and_what_cannot_cross_becomes_text(
+    forwarding: InterpreterPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    forwarding.submit(output_tasks.log_an_error, "bad").result()
+    assert "ValueError: bad" in caplog.text
+    assert "in log_an_error" in caplog.text
+    assert "lock" in vars(caplog.records[0])["lock"]
+
+
+def test_loggers_have_the_owners_levels(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level(logging.INFO),
+        caplog.at_level(logging.DEBUG, logger="tasks.fine"),
+        InterpreterPoolExecutor(1, forward_output=True) as executor,
+    ):
+        executor.submit(output_tasks.log, "no", logging.DEBUG).result()
+        executor.submit(output_tasks.log, "info", logging.INFO).result()
+        executor.submit(output_tasks.log, "fine", logging.DEBUG, "tasks.fine").result()
+    assert [record.args or record.getMessage() for record in caplog.records] == [
+        "said info",
+        "said fine",
+    ]
+
+
+def test_output_and_records_keep_their_order(
+    forwarding: InterpreterPoolExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Printing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            print(record.getMessage())
+
+    handler = Printing()
+    logger = logging.getLogger("tasks")
+    logger.addHandler(handler)
+    try:
+        forwarding.submit(output_tasks.alternate, 50).result()
+    finally:
+        logger.removeHandler(handler)
+    expected = [f"{word} {n}" for n in range(50) for word in ("printed", "logged")]
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_what_is_flushed_or_logged_arrives_while_the_task_runs(
+    forwarding: InterpreterPoolExecutor,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read, write = os.pipe()
+    for task in (output_tasks.say_and_wait, output_tasks.log_and_wait):
+        future = forwarding.submit(task, "now", read)
+        seen = ""
+        while not seen:
+            assert not future.done()
+            seen = capsys.readouterr().out or caplog.text
+        assert "now" in seen
+        assert not future.done()
+        os.write(write, b"x")
+        assert future.result() == b"x"
+    os.close(read)
+    os.close(write)
+
+
+def test_threads_of_a_task_are_heard(
+    forwarding: InterpreterPoolExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forwarding.submit(output_tasks.say_from_a_thread, "from a thread").result()
+    assert capsys.readouterr().out == "from a thread\n"
+
+
+def test_the_initializer_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    with InterpreterPoolExecutor(
+        1, initializer=output_tasks.say, initargs=("ready",), forward_output=True
+    ) as executor:
+        executor.submit(abs, 1).result()
+        assert capsys.readouterr().out == "ready\n"
+
+
+def test_lines_of_several_workers_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    with InterpreterPoolExecutor(2, forward_output=True) as executor:
+        for letter in "abcd":
+            executor.submit(output_tasks.say_much, letter, 200, 300)
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == [letter * 300 for letter in "abcd" for _ in range(200)]
+
+
+def test_a_stream_that_fails_does_not_fail_the_task(
+    forwarding: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def write(self, text: str) -> int:
+            raise OSError("no space")
+
+        def flush(self) -> None:
+            pass
+
+    failures: list[object] = []
+    monkeypatch.setattr("sys.stdout", Broken())
+    monkeypatch.setattr("sys.unraisablehook", lambda failure: failures.append(failure.exc_value))
+    assert forwarding.submit(output_tasks.say, "lost").result() is None
+    assert [str(failure) for failure in failures] == ["no space"]
+
+
+def test_what_exit_callbacks_print_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    with InterpreterPoolExecutor(1, forward_output=True) as executor:
+        executor.submit(output_tasks.say_at_exit).result()
+    assert capfd.readouterr().out == "at exit\n"
+
+
+def test_the_next_executor_of_a_worker_does_not_forward(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with InterpreterPoolExecutor(1, forward_output=True, reuse=True) as executor:
+        worker = executor.submit(_thread.get_ident).result()
+        executor.submit(output_tasks.log, "first").result()
+    with InterpreterPoolExecutor(1) as executor:
+        assert executor.submit(_thread.get_ident).result() == worker
+        executor.submit(output_tasks.log, "second").result()
+    assert [record.getMessage() for record in caplog.records] == ["said first"]
+    assert capfd.readouterr().err == "said second\n"
+
+
+def test_a_worker_that_only_printed_stays_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    with InterpreterPoolExecutor(1, forward_output=True) as executor:
+        executor.submit(print, "x").result()
+        worker = executor.submit(_thread.get_ident).result()
+    with InterpreterPoolExecutor(1, forward_output=True) as executor:
+        assert executor.submit(_thread.get_ident).result() == worker
+        executor.submit(print, "y").result()
+    assert capsys.readouterr().out == "x\ny\n"
