@@ -63,7 +63,7 @@ def wait(path):
     if threading.current_thread() is not threading.main_thread() or not path.endswith("later"):
         with open(path.removesuffix("later"), "w") as fifo:
             fifo.write("reached")
-        threading.Event().wait()
+        threading.Event().wait(90)
 
 def lock(n):
     return threading.Lock()
@@ -303,7 +303,10 @@ def test_ctrl_c_gives_what_there_is(folder: Path, which: str, status: str, told:
     with open(folder / "fifo") as fifo:  # until the function is there
         assert fifo.read(7) == "reached"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert told in out + err
     assert status in out
