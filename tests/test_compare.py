@@ -1,4 +1,4 @@
-"""``compare``, as a command and as a function: what it measures, and what it says when it cannot."""
+"""``compare``, as a command and as a function: what it measures, and how it says what it cannot."""
 
 import json
 import os
