@@ -14,6 +14,8 @@ THREAD = "thread"
 INTERPRETER = "interp"
 PROCESS = "process"
 LOKY = "loky"
+FORKSERVER = "forkserver"
+BY_HAND = "ours-by-hand"
 
 _WHERE = {
     OURS: ("interp_executor", "InterpreterPoolExecutor"),
@@ -21,6 +23,8 @@ _WHERE = {
     INTERPRETER: ("concurrent.futures", "InterpreterPoolExecutor"),
     PROCESS: ("concurrent.futures", "ProcessPoolExecutor"),
     LOKY: ("loky", "ProcessPoolExecutor"),
+    FORKSERVER: ("bench.variants", "forkserver"),
+    BY_HAND: ("bench.variants", "by_hand"),
 }
 
 TITLES = {
@@ -29,6 +33,8 @@ TITLES = {
     INTERPRETER: "stdlib InterpreterPool",
     PROCESS: "ProcessPool",
     LOKY: "loky",
+    FORKSERVER: "ProcessPool (forkserver)",
+    BY_HAND: "ours, fallback=None",
 }
 
 Open = Callable[..., Executor]

@@ -185,6 +185,19 @@ def spins(executor: Executor, items: int, iterations: int) -> Sample:
     return _per_item(started, items)
 
 
+def numpy_waves(executor: Executor, items: int) -> Sample:
+    """Tasks that need NumPy, submitted all at once; the start of processes is not timed."""
+    wave = import_module("bench.numpy_tasks").wave
+    for future in [executor.submit(wave, i) for i in range(4)]:
+        future.result()
+    started = clock()
+    futures = [executor.submit(wave, i) for i in range(items)]
+    results = [future.result() for future in futures]
+    sample = _per_item(started, items)
+    _check(results[0] == wave(0))
+    return sample
+
+
 def uneven_map(executor: Executor, sizes: list[int], chunksize: int | None = None) -> Sample:
     """``map(spin, sizes)`` where the sizes differ; the time of the whole map."""
     options = {} if chunksize is None else {"chunksize": chunksize}

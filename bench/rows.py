@@ -7,6 +7,7 @@ on CPython 3.14 and 3.15, and on 3.13 without the standard library's interpreter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 
 from bench import measures
 from bench.entries import (
@@ -21,7 +22,15 @@ from bench.entries import (
     standard,
     uneven,
 )
-from bench.executors import INTERPRETER, LOKY, OURS, PROCESS, THREAD
+from bench.executors import (
+    BY_HAND,
+    FORKSERVER,
+    INTERPRETER,
+    LOKY,
+    OURS,
+    PROCESS,
+    THREAD,
+)
 from bench.fresh import memory_missing
 from bench.gates import start_all_with_builtins
 from bench.place import no_pinning
@@ -317,7 +326,34 @@ GROWTH = (
     ),
 )
 
-ROWS = (*LATENCY, *THROUGHPUT, *OBSERVED, *PARALLEL, *START, *MEMORY, *GROWTH)
+
+def _no_numpy() -> str | None:
+    return None if find_spec("numpy") is not None else "NumPy is not installed"
+
+
+LANES = (
+    Row(
+        "numpy",
+        "lanes",
+        "tasks of 20 ms that need NumPy, so run in processes, 2 workers",
+        (
+            on(FORKSERVER, measures.numpy_waves, workers=2),
+            on(OURS, measures.numpy_waves, workers=2),
+        ),
+        (Bound(FORKSERVER, 1.05),),
+        seconds=10.0,
+        missing=_no_numpy,
+    ),
+    Row(
+        "deciding",
+        "lanes",
+        "submit(echo, i) 100,000 deep, the lane of each task decided or chosen by hand",
+        (on(BY_HAND, measures.echoes), on(OURS, measures.echoes)),
+        (Bound(BY_HAND, 1.01, lenient=True),),
+    ),
+)
+
+ROWS = (*LATENCY, *THROUGHPUT, *OBSERVED, *PARALLEL, *START, *MEMORY, *GROWTH, *LANES)
 
 
 def find(name: str) -> Row:

@@ -1,0 +1,16 @@
+"""Executors that are opened with options of their own, for rows about these options."""
+
+import multiprocessing
+from concurrent.futures import Executor, ProcessPoolExecutor
+
+from interp_executor import InterpreterPoolExecutor
+
+
+def forkserver(workers: int) -> Executor:
+    """Processes by the start method that our process lane uses."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
+
+
+def by_hand(workers: int) -> Executor:
+    """Ours, with the lane of every task chosen by hand: nothing is left to decide."""
+    return InterpreterPoolExecutor(workers, fallback=None)
