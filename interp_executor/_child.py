@@ -14,19 +14,42 @@ from interp_executor import _native, _threads, _worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
     from types import FrameType
+    from typing import Any
 
 _child: _native.Child | None = None
 _running = False
 
 
-def start(name: str, world: bytes) -> int:
-    """Set the process up and name its thread after its worker; return its number."""
+def serve(connection: Connection, name: str, world: bytes) -> None:
+    """Answer what the owner asks until it closes the connection.
+
+    A question is the name of a function here and its arguments; the answer is whether it returned,
+    and what it returned or raised.
+    """
+    _start(name, world)
+    connection.send(os.getpid())
+    while True:
+        try:
+            question, request = connection.recv()
+        except (EOFError, ConnectionError):
+            return
+        try:
+            answer = True, _ANSWERS[question](*request)
+        except BaseException as error:
+            answer = False, error
+        connection.send(answer)
+        del request, answer
+
+
+def _start(name: str, world: bytes) -> None:
+    """Set the process up and name its thread after its worker."""
     global _child
     signal.signal(signal.SIGINT, _on_interrupt)
     _child = _native.Child(tuple(sys.path), world)
     _threads.set_name(name)
-    return os.getpid()
 
 
 def _on_interrupt(number: int, frame: FrameType | None) -> None:
@@ -67,3 +90,8 @@ def run_items(
         return _child.run_items(number, form, data, arity, items, offsets)
     finally:
         _running = False
+
+
+_ANSWERS: dict[str, Callable[..., Any]] = {
+    function.__name__: function for function in (update_world, run, run_items)
+}

@@ -397,7 +397,6 @@ class Hive:
         self._notifier: threading.Thread | None = None
         self._idle_timeout = 60.0
         self._spares = itertools.count()
-        self._prepared = False
 
     def lease(self, pool: Pool) -> None:
         """Give the pool a worker: a parked one, or a new thread.
@@ -435,19 +434,6 @@ class Hive:
             if thread.ident is None:
                 self.forget(thread)
             raise
-
-    def prepare_processes(self) -> None:
-        """Make sure that at the exit work is finished before processes are taken away.
-
-        The exit ends what concurrent.futures.process knows of, and calls back the youngest first.
-        """
-        with self._lock:
-            if self._prepared:
-                return
-            __import__("concurrent.futures.process")
-
-            threading._register_atexit(self.close)  # type: ignore[attr-defined]
-            self._prepared = True
 
     def _start_notifier_locked(self) -> None:
         if self._notifier is not None:

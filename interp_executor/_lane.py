@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from interp_executor._hive import Hive, WorkerThread
+    from interp_executor._hive import WorkerThread
     from interp_executor._process import WorkerProcess
 
 LANES = {None: 0, "process": 1, "interpreter": 2}
@@ -102,10 +102,6 @@ class ProcessLane(_native.Pool):
 
     def why_no_process(self) -> str | None:
         """Return why processes are out of reach, and the fix, or None if one may be tried."""
-        try:
-            self.hive.prepare_processes()
-        except RuntimeError:  # of threading: it is too late to register what ends them
-            return "the program is ending: wait for the results first, or use a with statement"
         from interp_executor._process import default_context, why_unavailable
 
         return why_unavailable(self.mp_context or default_context())
@@ -219,7 +215,6 @@ class ProcessLane(_native.Pool):
                 self.processes.discard(process)
 
     if TYPE_CHECKING:
-        hive: Hive
         lock: Any
         initializer: Callable[..., object] | None
         initargs: tuple[object, ...]

@@ -1,21 +1,23 @@
 """The process of a worker, seen from its owner.
 
-A worker whose task needs a process makes a ``ProcessPoolExecutor`` of one process, on first need,
-and keeps it until its lease ends. One task is in flight at a time, so what kills the process fails
-one future; the next task gets a new process.
+A worker whose task needs a process makes one on first need and keeps it until its lease ends. One
+task is in flight at a time, so what kills the process fails one future; the next gets a new one.
+
+The worker's thread waits for the answer at the pipe itself. A ``ProcessPoolExecutor`` of one
+process in its place would pass each task through two more threads, on the way there and back.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import multiprocessing.process
 import multiprocessing.spawn
 import os
 import signal
 import sys
 import threading
-from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 
 from interp_executor import _child, _outcome, _serialize, _world
 from interp_executor._errors import ProcessCrashError
@@ -64,8 +66,8 @@ class WorkerProcess:
         self._pool = pool
         self._name = name
         self._context = pool.mp_context or default_context()
-        self._executor: ProcessPoolExecutor | None = None
-        self._process: Any = None
+        self._process: Any = None  # of the context, which gives it its type
+        self._connection: Any = None
         self._world = b""
 
     def run(self, number: int, form: int, data: bytes, arguments: bytes) -> tuple[int, bytes]:
@@ -115,13 +117,23 @@ class WorkerProcess:
 
     def _send(self, question: Callable[..., Any], *request: Any) -> Any:
         """Have the process call the function; ProcessCrashError if it ends meanwhile."""
-        if self._executor is None:
+        if self._process is None:
             self._start()
-        assert self._executor is not None
         try:
-            return self._executor.submit(question, *request).result()
-        except BrokenProcessPool as error:
+            self._connection.send((question.__name__, request))
+            ok, answer = self._receive()
+        except (EOFError, ConnectionError) as error:
             raise ProcessCrashError(self._epitaph()) from error
+        if not ok:
+            raise answer
+        return answer
+
+    def _receive(self) -> Any:
+        """Return what the process sends. Children of its own may keep its pipe open."""
+        ready = multiprocessing.connection.wait([self._connection, self._process.sentinel])
+        if self._connection not in ready:
+            raise EOFError
+        return self._connection.recv()
 
     # ---- from start to end ----
 
@@ -130,22 +142,25 @@ class WorkerProcess:
         if reason is not None:
             raise ProcessUnavailable(reason)
         self._world = _world.encode()
+        self._connection, theirs = self._context.Pipe()
         try:
-            self._executor = ProcessPoolExecutor(1, mp_context=self._context)
+            process = self._context.Process(
+                target=_child.serve, args=(theirs, self._name, self._world), name=self._name
+            )
             with _without_a_false_main():
-                started = self._executor.submit(_child.start, self._name, self._world)
-            self._process = next(iter(self._executor._processes.values()))
-            started.result()
-        except BrokenProcessPool as error:
+                process.start()
+            self._process = process
+            theirs.close()
+            self._receive()
+        except (EOFError, ConnectionError) as error:
             raise ProcessUnavailable(_why_not_started(self._epitaph())) from error
-        except (ConnectionError, EOFError) as error:  # the fork server loads the main module too
-            self.close()
-            raise ProcessUnavailable(_why_not_started("the fork server ended")) from error
         except Exception as error:
             self.close()
             raise ProcessUnavailable(
                 f"a process could not be started ({type(error).__name__}: {error})"
             ) from error
+        finally:
+            theirs.close()
         self._initialize()
 
     def _initialize(self) -> None:
@@ -162,8 +177,11 @@ class WorkerProcess:
     def _epitaph(self) -> str:
         """Wait for the end of a process that is ending, let go of it, and say how it ended."""
         process = self._process
+        if process is None:
+            self.close()
+            return "the fork server ended"
         self.close()
-        code = None if process is None else process.exitcode
+        code = process.exitcode
         if code is None:
             return "the process that ran the task ended unexpectedly"
         if code >= 0:
@@ -174,13 +192,16 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the process, if there is one, and wait for it."""
-        executor, self._executor, self._process = self._executor, None, None
-        if executor is not None:
-            executor.shutdown(wait=True)
+        process, self._process = self._process, None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if process is not None:
+            process.join()
 
     def is_alive(self) -> bool:
         """Whether there is a process now."""
-        return self._executor is not None
+        return self._process is not None
 
 
 _starting = threading.Lock()
