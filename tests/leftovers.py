@@ -10,8 +10,8 @@ from typing import Any
 
 PATIENCE = 10.0
 
-KNOWN_THREADS = re.compile(r"interp_executor-(idle|notifier)")
-"""Threads of the hive that outlive executors by design: its notifier and its idle workers."""
+KNOWN_THREADS = re.compile(r"interp_executor-(idle|notifier|watchdog)")
+"""Threads of the hive that outlive executors by design."""
 
 
 class Snapshot:

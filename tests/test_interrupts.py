@@ -1,0 +1,385 @@
+"""Tasks are interrupted, by request or for want of time, and abandoned if they do not stop."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, wait
+from typing import Any
+
+import interrupt_tasks
+import pytest
+
+from interp_executor import (
+    InterpreterPoolExecutor,
+    TaskInterrupted,
+    TaskTimeoutError,
+    close_idle_workers,
+)
+
+PATIENCE = 30
+
+
+@pytest.fixture(autouse=True)
+def no_idle_workers() -> Iterator[None]:
+    yield
+    close_idle_workers()
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., Any]]:
+    """Submit a task that tells when it has begun, and wait for that."""
+    read, write = os.pipe()
+
+    def submit(executor: InterpreterPoolExecutor, fn: Callable[..., Any], *args: object) -> Any:
+        future = executor.submit(fn, write, *args)
+        assert os.read(read, 1) == b"!"
+        return future
+
+    yield submit
+    os.close(read)
+    os.close(write)
+
+
+def settled(executor: InterpreterPoolExecutor) -> Any:
+    """Return the stats once nothing runs: all futures are done before the workers are free."""
+    deadline = time.monotonic() + PATIENCE
+    while executor.stats().running and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return executor.stats()
+
+
+# ---- future.interrupt() ----
+
+
+def test_a_loop_is_interrupted(executor: InterpreterPoolExecutor, begin: Any) -> None:
+    future = begin(executor, interrupt_tasks.loop)
+    assert future.interrupt() is True
+    with pytest.raises(TaskInterrupted, match="interrupted") as caught:
+        future.result(PATIENCE)
+    assert not caught.value.abandoned
+    assert "in loop" in str(caught.value.__cause__.__cause__)  # where it was
+    assert settled(executor).interrupted == 1
+
+
+def test_an_interrupt_arrives_within_50_ms_at_best(
+    executor: InterpreterPoolExecutor, begin: Any
+) -> None:
+    times = []
+    for _ in range(10):
+        future = begin(executor, interrupt_tasks.loop)
+        started = time.monotonic()
+        future.interrupt()
+        with pytest.raises(TaskInterrupted):
+            future.result(PATIENCE)
+        times.append(time.monotonic() - started)
+    assert min(times) < 0.05
+
+
+def test_except_exception_does_not_swallow_an_interrupt(
+    executor: InterpreterPoolExecutor, begin: Any
+) -> None:
+    future = begin(executor, interrupt_tasks.loop_past_exceptions)
+    assert future.interrupt()
+    with pytest.raises(TaskInterrupted):
+        future.result(PATIENCE)
+
+
+def test_a_task_that_returns_all_the_same_has_its_result(
+    executor: InterpreterPoolExecutor, begin: Any
+) -> None:
+    future = begin(executor, interrupt_tasks.return_all_the_same)
+    assert future.interrupt()
+    assert future.result(PATIENCE) == "TaskInterrupt"
+    assert settled(executor).interrupted == 0
+
+
+def test_what_a_task_makes_of_the_interrupt_is_the_cause(
+    executor: InterpreterPoolExecutor, begin: Any
+) -> None:
+    future = begin(executor, interrupt_tasks.raise_another)
+    assert future.interrupt()
+    with pytest.raises(TaskInterrupted) as caught:
+        future.result(PATIENCE)
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_an_interrupt_cancels_a_pending_task(executor: InterpreterPoolExecutor, begin: Any) -> None:
+    running = begin(executor, interrupt_tasks.loop)
+    pending: Any = executor.submit(abs, -1)
+    assert pending.interrupt() is True
+    assert pending.cancelled()
+    assert running.interrupt()
+    wait([running], PATIENCE)
+
+
+def test_a_finished_task_cannot_be_interrupted(executor: InterpreterPoolExecutor) -> None:
+    future: Any = executor.submit(abs, -1)
+    assert future.result(PATIENCE) == 1
+    assert future.interrupt() is False
+    assert future.result() == 1
+
+
+def test_an_observed_task_is_interrupted(executor: InterpreterPoolExecutor, begin: Any) -> None:
+    future = begin(executor, interrupt_tasks.loop)
+    called: list[Future[Any]] = []
+    future.add_done_callback(called.append)
+    future.interrupt()
+    assert wait([future], PATIENCE).done
+    assert isinstance(future.exception(), TaskInterrupted)
+    assert called == [future]
+
+
+def test_a_late_interrupt_never_hits_the_next_task() -> None:
+    """Each task is interrupted at about its end; others follow at once, and must be unharmed."""
+    with InterpreterPoolExecutor(2) as executor:
+        for number in range(300):
+            victim: Any = executor.submit(interrupt_tasks.count, number)
+            others = [executor.submit(interrupt_tasks.count, i) for i in range(5)]
+            if number % 3:
+                time.sleep(number % 7 * 2e-5)
+            victim.interrupt()
+            assert [other.result(PATIENCE) for other in others] == list(range(5))
+            try:
+                assert victim.result(PATIENCE) == number
+            except (TaskInterrupted, CancelledError):
+                pass
+        stats = settled(executor)
+    assert stats.completed + stats.cancelled == stats.submitted == 1800
+    assert stats.abandoned == 0
+
+
+def test_a_worker_serves_on_after_an_interrupt(
+    executor: InterpreterPoolExecutor, begin: Any
+) -> None:
+    ident = executor.submit(os.getpid).result(PATIENCE)
+    future = begin(executor, interrupt_tasks.loop)
+    future.interrupt()
+    with pytest.raises(TaskInterrupted):
+        future.result(PATIENCE)
+    assert executor.submit(os.getpid).result(PATIENCE) == ident
+    assert settled(executor).workers == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="CPython notices only after the sleep")
+def test_a_sleep_is_interrupted(executor: InterpreterPoolExecutor, begin: Any) -> None:
+    future = begin(executor, interrupt_tasks.sleep, 60)
+    future.interrupt()
+    with pytest.raises(TaskInterrupted) as caught:
+        future.result(PATIENCE)
+    assert not caught.value.abandoned
+
+
+# ---- time limits ----
+
+
+def test_a_task_over_its_time_is_interrupted(executor: InterpreterPoolExecutor, begin: Any) -> None:
+    future = begin(executor.with_options(timeout=0.1), interrupt_tasks.loop)
+    with pytest.raises(TaskTimeoutError, match=r"0\.1 s") as caught:
+        future.result(PATIENCE)
+    assert isinstance(caught.value, TimeoutError)
+    assert not caught.value.abandoned
+    assert settled(executor).timed_out == 1
+
+
+def test_the_clock_starts_with_the_task(executor: InterpreterPoolExecutor) -> None:
+    view = executor.with_options(timeout=5)
+    naps = [view.submit(interrupt_tasks.nap, 0.01) for _ in range(3)]
+    short = executor.with_options(timeout=0.5)
+    executor.submit(interrupt_tasks.nap, 0.8)
+    queued = short.submit(abs, -1)  # waits for longer than it may take
+    assert [nap.result(PATIENCE) for nap in naps] == [0.01] * 3
+    assert queued.result(PATIENCE) == 1
+
+
+def test_many_tasks_within_their_time_are_left_alone(executor: InterpreterPoolExecutor) -> None:
+    view = executor.with_options(timeout=30)
+    futures = [view.submit(interrupt_tasks.count, i) for i in range(500)]
+    assert [future.result(PATIENCE) for future in futures] == list(range(500))
+    assert settled(executor).timed_out == 0
+
+
+def test_the_limit_of_a_map_is_each_items(executor: InterpreterPoolExecutor) -> None:
+    view = executor.with_options(timeout=1.0)
+    assert list(view.map(interrupt_tasks.nap, [0.2] * 8, chunksize=8)) == [0.2] * 8
+
+
+def test_an_item_over_its_time_ends_the_map(executor: InterpreterPoolExecutor) -> None:
+    results = executor.with_options(timeout=0.2).map(
+        interrupt_tasks.loop_at, [1, 2, 3, -1, 4], chunksize=5
+    )
+    assert [next(results) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(TaskTimeoutError):
+        next(results)
+    assert next(results, None) is None
+    assert settled(executor).timed_out == 1
+
+
+@pytest.mark.parametrize("option", ["timeout", "grace"])
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(-1, ValueError), (float("nan"), ValueError), (float("inf"), ValueError), ("1", TypeError)],
+)
+def test_bad_limits_are_refused(
+    executor: InterpreterPoolExecutor, option: str, value: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=option):
+        executor.with_options(**{option: value})
+
+
+def test_other_bad_options_are_refused(executor: InterpreterPoolExecutor) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        executor.with_options(timeout=0)
+    with pytest.raises(TypeError, match="interrupt_on_cancel"):
+        executor.with_options(interrupt_on_cancel="yes")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="grace"):
+        InterpreterPoolExecutor(1, grace=-1)
+
+
+# ---- asyncio ----
+
+
+def test_run_in_executor_takes_a_view(executor: InterpreterPoolExecutor) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        view = executor.with_options(timeout=0.1)
+        assert await loop.run_in_executor(view, abs, -1) == 1
+        with pytest.raises(TaskTimeoutError):
+            await loop.run_in_executor(view, interrupt_tasks.loop_at, -1)
+
+    asyncio.run(main())
+
+
+def test_cancelling_the_await_stops_the_work(executor: InterpreterPoolExecutor) -> None:
+    read, write = os.pipe()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        view = executor.with_options(interrupt_on_cancel=True)
+        awaiting = loop.run_in_executor(view, interrupt_tasks.loop, write)
+        assert await asyncio.to_thread(os.read, read, 1) == b"!"
+        awaiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await awaiting
+        assert await loop.run_in_executor(executor, abs, -1) == 1  # the worker is free again
+
+    asyncio.run(main())
+    os.close(read)
+    os.close(write)
+    assert settled(executor).interrupted == 1
+
+
+def test_cancel_of_a_running_task_returns_false_and_interrupts(
+    executor: InterpreterPoolExecutor, begin: Any
+) -> None:
+    future = begin(executor.with_options(interrupt_on_cancel=True), interrupt_tasks.loop)
+    assert future.cancel() is False
+    with pytest.raises(TaskInterrupted):
+        future.result(PATIENCE)
+
+
+# ---- abandonment ----
+
+
+def test_a_task_that_cannot_be_stopped_is_abandoned(begin: Any) -> None:
+    with InterpreterPoolExecutor(1, grace=0.2) as executor:
+        future = begin(executor, interrupt_tasks.wait_in_c, 3)
+        called: list[Future[Any]] = []
+        future.add_done_callback(called.append)
+        assert future.interrupt()
+        started = time.monotonic()
+        with pytest.raises(TaskInterrupted, match="abandoned") as caught:
+            future.result(PATIENCE)
+        assert caught.value.abandoned
+        assert executor.submit(abs, -1).result(PATIENCE) == 1  # by the replacement
+        assert time.monotonic() - started < 2.5
+        stats = settled(executor)
+        assert (stats.workers, stats.abandoned, stats.completed) == (1, 1, 2)
+        wait([future], PATIENCE)
+        assert called == [future]
+
+
+def test_the_pool_stays_at_strength(begin: Any) -> None:
+    with InterpreterPoolExecutor(2) as executor:
+        view = executor.with_options(timeout=0.05, grace=0.1)
+        lost = [begin(view, interrupt_tasks.wait_in_c, 2) for _ in range(2)]
+        for future in lost:
+            with pytest.raises(TaskTimeoutError, match="abandoned"):
+                future.result(PATIENCE)
+        assert list(executor.map(abs, range(-5, 0))) == [5, 4, 3, 2, 1]
+        assert settled(executor).workers == 2
+        assert settled(executor).abandoned == 2
+
+
+def test_shutdown_does_not_wait_for_an_abandoned_task(begin: Any) -> None:
+    started = time.monotonic()
+    with InterpreterPoolExecutor(1, grace=0.0) as executor:
+        future = begin(executor, interrupt_tasks.wait_in_c, 3)
+        future.interrupt()
+        with pytest.raises(TaskInterrupted):
+            future.result(PATIENCE)
+    assert time.monotonic() - started < 2.5
+
+
+def test_an_item_that_cannot_be_stopped_is_abandoned() -> None:
+    with InterpreterPoolExecutor(1) as executor:
+        view = executor.with_options(timeout=0.1, grace=0.1)
+        results = view.map(interrupt_tasks.wait_at, [0, 0, 3, 0], chunksize=4)
+        assert [next(results), next(results)] == [0, 0]
+        with pytest.raises(TaskTimeoutError, match="abandoned"):
+            next(results)
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
+        assert settled(executor).abandoned == 1
+
+
+# ---- terminate_workers() and kill_workers() ----
+
+
+def test_terminate_workers_interrupts_what_runs_and_cancels_what_is_pending(begin: Any) -> None:
+    executor = InterpreterPoolExecutor(1)
+    running = begin(executor, interrupt_tasks.loop)
+    pending = executor.submit(abs, -1)
+    executor.terminate_workers()
+    with pytest.raises(TaskInterrupted):
+        running.result(PATIENCE)
+    with pytest.raises(CancelledError):
+        pending.result(PATIENCE)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        executor.submit(abs, -1)
+    executor.shutdown()
+    assert executor.stats().workers == 0
+
+
+def test_terminate_workers_ends_a_map(begin: Any) -> None:
+    with InterpreterPoolExecutor(1) as executor:
+        results = executor.map(interrupt_tasks.nap, [0.05] * 500, chunksize=250)
+        next(results)
+        started = time.monotonic()
+        executor.terminate_workers()
+        with pytest.raises((TaskInterrupted, CancelledError)):
+            list(results)
+    assert time.monotonic() - started < 10
+
+
+def test_kill_workers_waits_for_nothing(begin: Any) -> None:
+    executor = InterpreterPoolExecutor(1, grace=60)
+    running = begin(executor, interrupt_tasks.wait_in_c, 3)
+    pending = executor.submit(abs, -1)
+    started = time.monotonic()
+    executor.kill_workers()
+    with pytest.raises(TaskInterrupted, match="abandoned"):
+        running.result(PATIENCE)
+    assert pending.cancelled()
+    executor.shutdown(wait=True)
+    assert time.monotonic() - started < 2.5
+    assert executor.stats().abandoned == 1
+
+
+def test_terminating_an_idle_executor_shuts_it_down() -> None:
+    for name in ("terminate_workers", "kill_workers"):
+        executor = InterpreterPoolExecutor(1)
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
+        getattr(executor, name)()
+        executor.shutdown()
+        assert executor.stats().workers == 0
