@@ -8,7 +8,7 @@ WORTH_IT = 1.15
 """A speed-up below this is not worth a pool."""
 
 AS_FAST = 1.07
-"""Times that differ by less than this factor are the same for the purpose of a choice."""
+"""Speeds that differ by less than this factor are the same for the purpose of a choice."""
 
 
 def advise(comparison: Comparison) -> str:
@@ -17,10 +17,10 @@ def advise(comparison: Comparison) -> str:
     pools = [row for row in ran if row.executor != SERIAL]
     if not pools:
         return "No executor has figures beside the plain loop, so there is nothing to advise."
-    fastest = min(pools, key=_time)
+    fastest = max(pools, key=_speed_up)
     if _speed_up(fastest) < WORTH_IT:
         return _stay(fastest, comparison)
-    equals = [row for row in pools if _time(row) <= _time(fastest) * AS_FAST]
+    equals = [row for row in pools if _speed_up(row) * AS_FAST >= _speed_up(fastest)]
     chosen = min(equals, key=_preference)
     sentence = f"Use {chosen.label}: {_speed_up(chosen):.1f} times as fast as a plain loop"
     others = [row for row in equals if row is not chosen]
@@ -31,8 +31,8 @@ def advise(comparison: Comparison) -> str:
     elif others:
         sentence += _beside(chosen, others)
     elif len(pools) > 1:
-        second = min((row for row in pools if row is not chosen), key=_time)
-        factor = _time(second) / _time(chosen)
+        second = max((row for row in pools if row is not chosen), key=_speed_up)
+        factor = _speed_up(chosen) / _speed_up(second)
         sentence += f", and {factor:.2f} times as fast as the next, {second.label}"
     return f"{sentence}{_late(chosen, comparison)}."
 
@@ -52,7 +52,7 @@ def _stay(fastest: Figures, comparison: Comparison) -> str:
 
 def _beside(chosen: Figures, others: list[Figures]) -> str:
     """Say what sets the chosen one apart from the next that is as fast."""
-    other = min(others, key=_time)
+    other = max(others, key=_speed_up)
     gains = []
     if chosen.peak_memory and other.peak_memory:
         mine, theirs = chosen.peak_memory.median, other.peak_memory.median
@@ -68,9 +68,9 @@ def _beside(chosen: Figures, others: list[Figures]) -> str:
 def _late(chosen: Figures, comparison: Comparison) -> str:
     """Say so if one run of this size is over before the workers have started."""
     serial = comparison.row(SERIAL).seconds
-    if chosen.start_seconds is None or serial is None:
+    if chosen.start_seconds is None or chosen.seconds is None or serial is None:
         return ""
-    total = chosen.start_seconds.median + _time(chosen)
+    total = chosen.start_seconds.median + chosen.seconds.median
     if total < serial.median:
         return ""
     return (
@@ -79,15 +79,12 @@ def _late(chosen: Figures, comparison: Comparison) -> str:
     )
 
 
-def _time(row: Figures) -> float:
-    return float("inf") if row.seconds is None else row.seconds.median
-
-
 def _speed_up(row: Figures) -> float:
+    """Return the figure to rank by: what disturbs a round disturbs both sides of its ratio."""
     return 0.0 if row.speed_up is None else row.speed_up.median
 
 
 def _preference(row: Figures) -> tuple[bool, float, float, float]:
     memory = row.peak_memory.median if row.peak_memory else 0.0
     start = row.start_seconds.median if row.start_seconds else 0.0
-    return row.executor != THREADS, memory, start, _time(row)
+    return row.executor != THREADS, memory, start, -_speed_up(row)
