@@ -232,16 +232,21 @@ join(void)
 
 /* A worker with its claim: the outcomes one by one, then all of them. */
 static int
-publish(int me)
+publish(int me, int param)
 {
     struct ix_buffer outcome = {0};
     struct ix_claim *claim = &scene.claims[me];
     ix_buffer_write(&outcome, "x", 1);
-    for (uint32_t i = 0; i < claim->count; i++)
+    for (uint32_t i = 0; i < claim->count; i++) {
+        if (param) { /* a run for each item, as where there is a time limit */
+            ix_seat_open_run(&scene.seats[me]);
+            ix_seat_close_run(&scene.seats[me]);
+        }
         scene_check(ix_job_add(scene.map, claim, &outcome), "no memory");
-    ix_job_settle(scene.map, claim, false);
+    }
+    bool settled = ix_job_settle(scene.map, claim, false);
     ix_buffer_fini(&outcome);
-    return 1;
+    return settled ? 1 : 2;
 }
 
 /* Returns 1 plus the number of items it got. */
@@ -266,6 +271,60 @@ read_all(void)
         }
     }
     return 1 + (int)position;
+}
+
+static int
+forsake(int worker)
+{
+    struct ix_buffer outcome = {0};
+    ix_buffer_write(&outcome, "!", 1);
+    struct ix_seat *seat = &scene.seats[worker];
+    uint64_t run = atomic_load(&seat->run);
+    bool forsaken = ix_job_forsake(scene.map, &scene.claims[worker], seat, run, &outcome);
+    ix_buffer_fini(&outcome);
+    scene.forsaken += forsaken;
+    return forsaken;
+}
+
+/* ---- the gate ---- */
+
+static int
+visit(void)
+{
+    if (!ix_gate_enter(&scene.gate))
+        return 0;
+    ix_step();
+    scene_check(!scene.ended, "a guest is inside of what has ended");
+    ix_gate_leave(&scene.gate);
+    return 1;
+}
+
+/* ---- the alarm ---- */
+
+/* Returns how many deadlines it has seen. */
+static int
+watch(void)
+{
+    int seen = 0, due = 0;
+    for (int i = 0; i < scene.spec->count; i++)
+        due += scene.spec->actors[i].body == ACT_SET_ALARM;
+    while (seen < due) {
+        int64_t next = INT64_MAX;
+        uint32_t ticket = ix_alarm_prepare(scene.alarm);
+        for (int i = 0; i < scene.spec->count; i++) {
+            int64_t at = atomic_load(&scene.deadlines[i]);
+            if (at == 1) { /* over: seen in time */
+                seen++;
+                atomic_store(&scene.deadlines[i], 0);
+            }
+            else if (at != 0 && at < next) {
+                next = at;
+            }
+        }
+        if (seen < due)
+            ix_alarm_sleep(scene.alarm, ticket, INT64_MAX);
+    }
+    return seen;
 }
 
 int
@@ -298,9 +357,22 @@ scene_play(int me, enum scene_body body, int param)
     case ACT_JOIN:
         return join();
     case ACT_PUBLISH:
-        return publish(me);
+        return publish(me, param);
     case ACT_READ:
         return read_all();
+    case ACT_FORSAKE:
+        return forsake(param);
+    case ACT_VISIT:
+        return visit();
+    case ACT_CLOSE_GATE:
+        ix_gate_close(&scene.gate);
+        scene.ended = 1;
+        return 1;
+    case ACT_SET_ALARM:
+        ix_alarm_set(scene.alarm, &scene.deadlines[me], param);
+        return 1;
+    case ACT_WATCH:
+        return watch();
     case ACT_END_MAP:
         ix_job_end(scene.map, IX_JOB_BROKEN);
         return 0;

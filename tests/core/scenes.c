@@ -119,6 +119,7 @@ scene_set_up(const struct scene_spec *spec)
     scene.spec = spec;
     scene.task = scene_make_task();
     scene.outbox = ix_outbox_new();
+    scene.alarm = ix_alarm_new();
     set_up_queue(spec);
     set_up_map();
     for (int i = 0; i < spec->before; i++)
@@ -164,6 +165,7 @@ scene_tear_down(void)
         ix_job_release(scene.jobs[i]);
     }
     ix_job_release(scene.map);
+    ix_alarm_release(scene.alarm);
     scene_check(ix_test_blocks() == scene.blocks, "memory was not freed");
     return scene.fault;
 }

@@ -4,6 +4,8 @@
 
 #include "stepped.h"
 
+#include "alarm.h"
+#include "gate.h"
 #include "job.h"
 #include "outbox.h"
 #include "queue.h"
@@ -24,6 +26,11 @@ enum scene_body {
     ACT_PUBLISH, /* a worker with its claim of a map */
     ACT_READ,    /* all items of the map */
     ACT_END_MAP,
+    ACT_FORSAKE,    /* the owner gives up the claim of the actor whose number is param */
+    ACT_VISIT,      /* passes through the gate, if it is open */
+    ACT_CLOSE_GATE, /* and ends what is behind it */
+    ACT_SET_ALARM,  /* a worker with a deadline; param: at that time */
+    ACT_WATCH,      /* the watchdog, until it has seen every deadline */
 };
 
 enum scene_end { END_CLEAR_FIRST = 1, END_BREAK = 2, END_CLOSE = 4, END_CLEAR = 8 };
@@ -52,7 +59,13 @@ struct scene {
     /* a map of as many items as there are publishers */
     struct ix_job *map;
     struct ix_claim claims[STEPPED_ACTORS];
-    int items;
+    int items, forsaken;
+    /* a gate, and whether what is behind it has ended */
+    struct ix_gate gate;
+    int ended;
+    /* an alarm, and each actor's deadline */
+    struct ix_alarm *alarm;
+    _Atomic int64_t deadlines[STEPPED_ACTORS];
 };
 extern struct scene scene;
 

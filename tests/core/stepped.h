@@ -41,6 +41,7 @@ void ix_step(void);
 #define atomic_fetch_sub(object, value) (ix_step(), __atomic_fetch_sub(object, value, IX_SC))
 #define atomic_fetch_sub_explicit(object, value, order) atomic_fetch_sub(object, value)
 #define atomic_fetch_or(object, value) (ix_step(), __atomic_fetch_or(object, value, IX_SC))
+#define atomic_fetch_or_explicit(object, value, order) atomic_fetch_or(object, value)
 #define atomic_compare_exchange_strong(object, expected, value) \
     (ix_step(), __atomic_compare_exchange_n(object, expected, value, 0, IX_SC, IX_SC))
 #define atomic_compare_exchange_strong_explicit(object, expected, value, success, failure) \

@@ -296,3 +296,41 @@ def test_a_map_that_ends_still_gives_what_was_claimed(stepped: Core) -> None:
         stepped, "PUBLISH", "END_MAP", "READ", items_each=1, preemptions=4 if DEEP else 3
     )
     assert {read for _, _, read, _ in outcomes} == {2}
+
+
+def test_a_claim_is_settled_or_forsaken(stepped: Core) -> None:
+    """The reader gets every outcome: of a forsaken claim, one is its owner's, and ends the map."""
+    outcomes = explore(
+        stepped, ("PUBLISH", 1), ("FORSAKE", 0), "READ", items_each=2, preemptions=4 if DEEP else 3
+    )
+    for settled, forsaken, read, _ in outcomes:
+        assert settled == 1 + int(forsaken)
+        assert read == 3 or forsaken
+    assert {forsaken for _, forsaken, _, _ in outcomes} == {0, 1}
+
+
+# ---- the gate ----
+
+
+def test_nobody_is_inside_once_the_gate_is_closed(stepped: Core) -> None:
+    outcomes = explore(stepped, "VISIT", "CLOSE_GATE")
+    assert {visited for visited, _, _ in outcomes} == {0, 1}
+    explore(stepped, "VISIT", "VISIT", "CLOSE_GATE", preemptions=None if DEEP else 5)
+
+
+def test_a_wake_up_for_nothing_opens_no_gate(stepped: Core) -> None:
+    explore(stepped, "VISIT", "CLOSE_GATE", interrupts=2)
+
+
+# ---- the alarm ----
+
+
+def test_the_watchdog_sleeps_no_deadline_away(stepped: Core) -> None:
+    assert explore(stepped, ("SET_ALARM", 1), "WATCH") == {(1, 1, "PENDING")}
+    explore(
+        stepped,
+        ("SET_ALARM", 1),
+        ("SET_ALARM", 1),
+        "WATCH",
+        preemptions=5 if DEEP else 3,
+    )
