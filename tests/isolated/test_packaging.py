@@ -76,7 +76,7 @@ def test_the_sdist_holds_all_sources_tests_and_benchmarks(sdist: Path) -> None:
     wanted = names_in_tree("_native", ".c", ".h") | names_in_tree("interp_executor", ".py", ".pyi")
     wanted |= names_in_tree("tests", ".py") | names_in_tree("bench", ".py", ".c")
     wanted |= {"LICENSE", "Makefile", "pyproject.toml", "setup.cfg", "setup.py", "tools/setup"}
-    wanted |= {path.name for path in ROOT.glob("*.md")}
+    wanted |= {path.name for path in ROOT.glob("*.md")} | names_in_tree("docs", ".md")
     assert wanted - held == set()
     assert not [name for name in held if name.endswith((".so", ".pyc", ".o"))]
 
