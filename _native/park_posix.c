@@ -114,6 +114,12 @@ ix_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t
+ix_coarse_now_ns(void)
+{
+    return ix_now_ns();
+}
+
 int
 ix_cpu_count(void)
 {

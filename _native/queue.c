@@ -216,6 +216,7 @@ ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat)
     uint64_t run = atomic_load_explicit(&seat->run, memory_order_relaxed);
     memset(seat, 0, sizeof *seat);
     atomic_store_explicit(&seat->run, run, memory_order_relaxed); /* numbers go on: see there */
+    ix_seat_wake(seat);
     pthread_mutex_lock(&queue->lock);
     assert(queue->starting > 0);
     queue->starting--;

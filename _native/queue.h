@@ -39,6 +39,9 @@ struct ix_seat {
     /* Likewise, before the worker publishes the outcome, so that whoever has seen that sees the count: */
     _Atomic uint64_t finished, failed, cancelled, interrupted, late;
     _Atomic bool busy;
+    /* Likewise, but looked at only around the waits: */
+    _Atomic int64_t awake_ns;    /* how long the worker was awake, up to its last wait */
+    _Atomic int64_t awake_since; /* by the coarse clock; 0 while it waits */
 };
 
 /* What a worker runs at one moment. */
@@ -131,6 +134,12 @@ void ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat);
 enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry);
 /* Waits until notified. Context: the worker, no GIL held. */
 void ix_queue_sleep(struct ix_seat *seat);
+/* The worker is awake from now on. Context: the worker. */
+void ix_seat_wake(struct ix_seat *seat);
+/* The worker has left; it has been awake for no time as yet. Context: the worker. */
+void ix_seat_rest(struct ix_seat *seat);
+/* How long the worker has been awake since it arrived, in nanoseconds, to some milliseconds. Context: any. */
+int64_t ix_seat_awake_ns(struct ix_seat *seat);
 /* The worker is gone; `seat` is NULL if it never arrived. Wakes those in ix_queue_join(). */
 void ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat);
 /* The same for a worker that goes although work may be left. True: its successor has been counted in

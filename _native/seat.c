@@ -2,9 +2,39 @@
 #include "queue.h"
 
 void
+ix_seat_wake(struct ix_seat *seat)
+{
+    atomic_store_explicit(&seat->awake_since, ix_coarse_now_ns(), memory_order_relaxed);
+}
+
+void
+ix_seat_rest(struct ix_seat *seat)
+{
+    atomic_store_explicit(&seat->awake_since, 0, memory_order_relaxed);
+    atomic_store_explicit(&seat->awake_ns, 0, memory_order_relaxed);
+}
+
+static void
+begin_wait(struct ix_seat *seat)
+{
+    int64_t awake = ix_seat_awake_ns(seat);
+    atomic_store_explicit(&seat->awake_since, 0, memory_order_relaxed);
+    atomic_store_explicit(&seat->awake_ns, awake, memory_order_relaxed);
+}
+
+int64_t
+ix_seat_awake_ns(struct ix_seat *seat)
+{
+    int64_t awake = atomic_load_explicit(&seat->awake_ns, memory_order_relaxed);
+    int64_t since = atomic_load_explicit(&seat->awake_since, memory_order_relaxed);
+    return since == 0 ? awake : awake + ix_coarse_now_ns() - since;
+}
+
+void
 ix_queue_sleep(struct ix_seat *seat)
 {
     uint32_t word = IX_SEAT_WATCHING;
+    begin_wait(seat);
     bool notified = seat->may_spin && ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING);
     if (!notified
         && atomic_compare_exchange_strong_explicit(&seat->word, &word, IX_SEAT_SLEEPING,
@@ -12,6 +42,7 @@ ix_queue_sleep(struct ix_seat *seat)
         while (atomic_load_explicit(&seat->word, memory_order_acquire) == IX_SEAT_SLEEPING)
             ix_park_wait(&seat->word, IX_SEAT_SLEEPING, -1);
     }
+    ix_seat_wake(seat);
     seat->woken = true;
 }
 

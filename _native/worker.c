@@ -201,6 +201,16 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
     return PyBool_FromLong(max_runs != 0 && self->runs >= (uint64_t)max_runs);
 }
 
+PyDoc_STRVAR(worker_awake_doc, "awake($self, /)\n--\n\n"
+"Seconds that the worker has not waited for work in the present lease, or the last one.");
+
+/* Context: any thread with the owner's GIL. */
+static PyObject *
+worker_awake(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyFloat_FromDouble((double)ix_seat_awake_ns(&self->seat) * 1e-9);
+}
+
 PyDoc_STRVAR(worker_leave_doc, "leave($self, pool, worn, /)\n--\n\n"
 "End the lease that serve() began.\n\n"
 "Returns whether a successor has been counted in, which only a worn worker gets: then start it.");
@@ -221,6 +231,7 @@ worker_leave(struct ix_worker *self, PyObject *args)
         successor = ix_queue_hand_over(&self->pool->queue, &self->seat);
     else
         ix_queue_leave(&self->pool->queue, &self->seat);
+    ix_seat_rest(&self->seat);
     self->pool = NULL;
     return PyBool_FromLong(successor);
 }
@@ -370,6 +381,7 @@ worker_dealloc(struct ix_worker *self)
 static PyMethodDef worker_methods[] = {
     {"open", CLASS_METHOD(worker_open), worker_open_doc},
     {"serve", CLASS_METHOD(worker_serve), worker_serve_doc},
+    {"awake", (PyCFunction)worker_awake, METH_NOARGS, worker_awake_doc},
     {"leave", (PyCFunction)worker_leave, METH_VARARGS, worker_leave_doc},
     {"call", CLASS_METHOD(worker_call), worker_call_doc},
     {"present", CLASS_METHOD(worker_present), worker_present_doc},

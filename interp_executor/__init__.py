@@ -40,8 +40,9 @@ if TYPE_CHECKING:
         TaskTimeoutError,
         TransferError,
     )
-    from interp_executor._executor import ExecutorStats, InterpreterPoolExecutor
+    from interp_executor._executor import InterpreterPoolExecutor
     from interp_executor._hive import close_idle_workers, prewarm, set_idle_timeout
+    from interp_executor._stats import ExecutorStats
 
 __all__ = [
     "BrokenInterpreterPool",
@@ -64,7 +65,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BrokenInterpreterPool": "_errors",
-    "ExecutorStats": "_executor",
+    "ExecutorStats": "_stats",
     "IncompatibleModuleError": "_errors",
     "InterpreterPoolExecutor": "_executor",
     "ProcessCrashError": "_errors",

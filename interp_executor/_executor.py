@@ -23,7 +23,6 @@ import os
 import sys
 import threading
 import types
-from collections import namedtuple
 from concurrent.futures import (
     CancelledError,
     Executor,
@@ -40,32 +39,9 @@ from interp_executor._lane import LANES
 TYPE_CHECKING = False  # typing is slow to import, and dataclasses slower
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from typing import Any, NamedTuple, Self
+    from typing import Any, Self
 
-    class _Stats(NamedTuple):
-        max_workers: int
-        workers: int
-        idle: int
-        running: int
-        queued: int
-        submitted: int
-        completed: int
-        failed: int
-        cancelled: int
-        interrupted: int
-        timed_out: int
-        abandoned: int
-        warm: int
-        processes: int
-        sent_to_processes: int
-        moved: tuple[str, ...]
-
-else:
-    _Stats = namedtuple(
-        "_Stats",
-        "max_workers workers idle running queued submitted completed failed cancelled "
-        "interrupted timed_out abandoned warm processes sent_to_processes moved",
-    )
+    from interp_executor._stats import ExecutorStats
 
 _SHORTEST_TIMEOUT = 1e-6  # seconds; what is shorter could not be told from none
 _LOGGER = logging.getLogger("concurrent.futures")
@@ -102,40 +78,6 @@ def _configure() -> None:
 
 
 _configure()
-
-
-class ExecutorStats(_Stats):
-    """What an executor's pool is doing, at one moment.
-
-    Attributes
-    ----------
-    max_workers : int
-        The most workers the pool may have.
-    workers : int
-        Workers that serve the pool or are being started for it.
-    idle : int
-        Workers that wait for work.
-    running : int
-        Workers that run a task or a part of a map.
-    queued : int
-        Tasks that no worker has taken yet; a map counts as one.
-    submitted, completed, failed, cancelled : int
-        Tasks submitted so far; of these, those that ran to an end (failed: by an exception) and
-        those that a worker found cancelled. Items of maps are not counted.
-    interrupted, timed_out, abandoned : int
-        Tasks, and items of maps, that failed because they were interrupted, because they were over
-        their time, and because they did not stop within the grace period.
-    warm : int
-        Interpreters of this process's hive that wait for an executor.
-    processes : int
-        Child processes that workers have at the moment for tasks that need one.
-    sent_to_processes : int
-        Tasks, and claims of maps, that have gone to processes so far.
-    moved : tuple of str
-        Extension modules that do not load in an interpreter and made tasks move to processes.
-    """
-
-    __slots__ = ()
 
 
 class _WorkQueue:
@@ -409,29 +351,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
 
     def stats(self) -> ExecutorStats:
         """Return what the pool is doing now."""
-        pool = self._pool
-        submitted, finished, failed, cancelled, queued, running, workers, parked, *stops = (
-            pool.counts()
-        )
-        interrupted, late, abandoned = stops
-        return ExecutorStats(
-            max_workers=pool.max_workers,
-            workers=workers,
-            idle=parked,
-            running=running,
-            queued=queued,
-            submitted=submitted,
-            completed=finished,
-            failed=failed,
-            cancelled=cancelled,
-            interrupted=interrupted,
-            timed_out=late,
-            abandoned=abandoned,
-            warm=pool.hive.warm(),
-            processes=pool.processes_alive(),
-            sent_to_processes=pool.sent,
-            moved=tuple(pool.moved),
-        )
+        from interp_executor._stats import collect
+
+        return collect(self._pool)
 
     # What monitors, tests and subclasses read of a ThreadPoolExecutor.
 

@@ -67,6 +67,8 @@ class Pool(ProcessLane):
         self.forward_output = False
         self.lock = threading.RLock()
         self.threads: set[WorkerThread] = set()
+        self.busy_before = 0.0  # seconds, of the workers that have left
+        self.retired = 0  # interpreters that ended here
         self.failure: BaseException | None = None  # why the pool is broken
         self.shut_down = False
         self._names = itertools.count()
@@ -143,6 +145,24 @@ class Pool(ProcessLane):
         grace = run.limits()[1]
         return self.grace if grace is None else grace
 
+    def record(self) -> tuple[dict[str, float], float, int]:
+        """Return what stats() tells of the workers: see ExecutorStats.busy and what follows it."""
+        with self.lock:
+            busy = {thread.name: thread.busy() for thread in self.threads if thread.serving}
+            return busy, self.busy_before, self.retired
+
+    def begin_lease(self, worker: WorkerThread) -> None:
+        """Count a worker among those that serve."""
+        with self.lock:
+            self.threads.add(worker)
+            worker.serving = True
+
+    def end_lease(self, worker: WorkerThread) -> None:
+        """Add what stats() tells of a worker to what it tells of those before."""
+        with self.lock:
+            worker.serving = False
+            self.busy_before += worker.busy()
+
     def _snapshot(self) -> list[WorkerThread]:
         with self.lock:
             return list(self.threads)
@@ -176,6 +196,7 @@ class WorkerThread(threading.Thread):
         # stopped must not keep the process alive.
         super().__init__(name=name, daemon=_native.is_main_interpreter())
         self.ending = False
+        self.serving = False  # a pool counts how long it is busy
         self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
         self._pool = pool
@@ -187,6 +208,10 @@ class WorkerThread(threading.Thread):
         self._mail = threading.Lock()  # released once per assignment
         self._mail.acquire()
         self._claim = threading.Lock()  # taken once per assignment: to serve it, or to call it off
+
+    def busy(self) -> float:
+        """Return for how many seconds the worker has not waited for work, in the present lease."""
+        return self._worker.awake()
 
     def run(self) -> None:
         """Open the interpreter, serve pools, close it. Only faults of our own escape."""
@@ -287,10 +312,10 @@ class WorkerThread(threading.Thread):
 
     def _serve(self, pool: Pool) -> bool:
         """Serve the pool; return whether the interpreter is still open."""
-        with pool.lock:
-            pool.threads.add(self)
+        pool.begin_lease(self)
         arrived = self._set_up(pool)
         worn = arrived and self._worker.serve(pool, pool.max_tasks_per_child or 0)
+        pool.end_lease(self)
         pool.end_process(self)
         reusable = arrived and not worn and not self._bare and not self._worker.abandoned
         kept = reusable and self._is_fit(pool)
@@ -301,6 +326,7 @@ class WorkerThread(threading.Thread):
                 self._ask(pool, _worker.stop_forwarding)  # its exit callbacks may print
             self._worker.close()
         with pool.lock:
+            pool.retired += not kept
             if emptied:
                 pool.threads.discard(self)
                 self.name = "interp_executor-idle" if kept else "interp_executor-ending"

@@ -3,12 +3,13 @@
 import asyncio
 import multiprocessing
 import os
+import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import hive_tasks
 import pytest
 
-from interp_executor import ExecutorStats, InterpreterPoolExecutor
+from interp_executor import ExecutorStats, InterpreterPoolExecutor, close_idle_workers
 
 
 def test_a_view_has_the_full_interface() -> None:
@@ -125,6 +126,69 @@ def test_stats_show_what_runs_and_what_waits() -> None:
         assert executor.stats().cancelled == 1
     for fd in (read, write, started, tell):
         os.close(fd)
+
+
+def test_stats_tell_how_long_each_worker_was_busy() -> None:
+    with InterpreterPoolExecutor(2, thread_name_prefix="busy") as executor:
+        list(executor.map(abs, range(10)))
+        executor.submit(time.sleep, 0.25).result()
+        stats = executor.stats()
+        assert set(stats.busy) <= {"busy_0", "busy_1"}
+        assert 0.2 <= max(stats.busy.values()) < 30
+        assert stats.busy_before == 0
+        before = sum(stats.busy.values())
+        executor.submit(time.sleep, 0.1).result()
+        assert sum(executor.stats().busy.values()) >= before + 0.05
+    stats = executor.stats()
+    assert stats.busy == {}
+    assert stats.busy_before >= before + 0.05
+
+
+def test_a_worker_that_waits_is_not_busy() -> None:
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(abs, 1).result()
+        while executor.stats().idle == 0:
+            os.sched_yield()
+        (first,) = executor.stats().busy.values()
+        time.sleep(0.3)
+        (second,) = executor.stats().busy.values()
+        assert second - first < 0.1
+
+
+def test_stats_show_a_running_task_as_busy_time() -> None:
+    read, write = os.pipe()
+    with InterpreterPoolExecutor(1) as executor:
+        future = executor.submit(hive_tasks.read_byte, read)
+        while sum(executor.stats().busy.values()) < 0.1:
+            assert not future.done()
+        os.write(write, b"x")
+        future.result()
+    os.close(read)
+    os.close(write)
+
+
+def test_stats_count_interpreters_that_are_retired_and_those_kept() -> None:
+    close_idle_workers()
+    with InterpreterPoolExecutor(1, max_tasks_per_child=1) as worn:
+        for _ in range(3):
+            worn.submit(abs, 1).result()
+    assert worn.stats().retired == 3
+    with InterpreterPoolExecutor(1) as clean:
+        clean.submit(abs, 1).result()
+    stats = clean.stats()
+    assert (stats.retired, stats.warm) == (0, 1)
+
+
+def test_the_repr_of_stats_is_a_sentence() -> None:
+    with InterpreterPoolExecutor(2) as executor:
+        executor.submit(abs, -1).result()
+        executor.submit(abs, "x").exception()  # type: ignore[arg-type]
+        text = repr(executor.stats()._replace(warm=4, moved=("numpy",), abandoned=1))
+    start, _, rest = text.partition(" workers, ")
+    assert start in ("<ExecutorStats: 1 of 2", "<ExecutorStats: 2 of 2")
+    assert "; 0 queued, 0 running; 2 submitted, 2 completed (1 failed), 0 cancelled; " in rest
+    assert "; 1 abandoned; busy 0." in rest
+    assert rest.endswith("interpreters: 4 warm, 0 retired; moved by numpy>")
 
 
 def test_a_context_in_second_place_is_an_mp_context() -> None:
