@@ -21,20 +21,21 @@ put_failure(struct ix_worker *worker, struct ix_buffer *outcome)
     return IX_OUTCOME_FAILED;
 }
 
-/* Context: owner GIL. Copies what a method of the pool returned, a pair of an outcome's kind and its bytes.
- * Steals `pair`, which may be NULL. */
+/* Context: owner GIL. Copies what a method of the pool returned: an outcome's kind and its bytes, and perhaps
+ * how the run was stopped. Steals `pair`, which may be NULL. */
 static enum ix_outcome
 put_pair(struct ix_worker *worker, PyObject *pair, struct ix_buffer *outcome)
 {
-    int kind;
+    int kind, stopped = IX_STOP_NONE;
     const char *data;
     Py_ssize_t length;
-    if (pair == NULL || !PyArg_ParseTuple(pair, "iy#", &kind, &data, &length)
+    if (pair == NULL || !PyArg_ParseTuple(pair, "iy#|i", &kind, &data, &length, &stopped)
         || !ix_buffer_write(outcome, data, (size_t)length)) {
         Py_XDECREF(pair);
         return put_failure(worker, outcome);
     }
     Py_DECREF(pair);
+    worker->stopped = (enum ix_stop)stopped;
     return (enum ix_outcome)kind;
 }
 
@@ -76,23 +77,25 @@ ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *callab
 
 /* ---- claims ---- */
 
-/* The items of a claim that are still to run: `done` have their outcome. */
+/* Items of a claim that have no outcome yet. */
 struct rest {
     struct ix_segment *segment;
     uint32_t first, count; /* of the segment's items */
     size_t start, end;     /* of their bytes */
 };
 
+/* The next ones, at most so many. */
 static struct rest
-rest_of(struct ix_claim *claim)
+rest_of(struct ix_claim *claim, uint32_t most)
 {
     struct ix_segment *segment = claim->segment;
     uint32_t done = (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX);
-    uint32_t first = claim->index + done, after = claim->index + claim->count;
+    uint32_t count = claim->count - done < most ? claim->count - done : most;
+    uint32_t first = claim->index + done, after = first + count;
     return (struct rest){
         .segment = segment,
         .first = first,
-        .count = claim->count - done,
+        .count = count,
         .start = segment->offsets[first],
         .end = after < segment->count ? segment->offsets[after] : segment->length,
     };
@@ -114,13 +117,13 @@ add_outcomes(struct ix_job *job, struct ix_claim *claim, PyObject *outcomes, int
     return (enum ix_verdict)verdict;
 }
 
-enum ix_verdict
-ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
+static enum ix_verdict
+run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim, uint32_t most)
 {
     struct ix_callable *callable = job->callable;
-    struct rest rest = rest_of(claim);
+    struct rest rest = rest_of(claim, most);
     enum ix_verdict verdict = IX_LOST;
-    int said;
+    int said, stopped = IX_STOP_NONE;
     long long elapsed_ns;
     PyObject *outcomes;
 
@@ -132,13 +135,39 @@ ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim 
         (Py_ssize_t)(rest.end - rest.start), rest.segment->offsets + rest.first,
         (Py_ssize_t)(rest.count * sizeof(uint32_t)));
     if (result != NULL
-        && PyArg_ParseTuple(result, "iLO!", &said, &elapsed_ns, &PyList_Type, &outcomes))
+        && PyArg_ParseTuple(result, "iLO!i", &said, &elapsed_ns, &PyList_Type, &outcomes, &stopped))
         verdict = add_outcomes(job, claim, outcomes, said);
     if (PyErr_Occurred())
         PyErr_WriteUnraisable((PyObject *)worker->pool);
     if (verdict == IX_ALL_WELL)
         ix_job_measure(job, rest.count, elapsed_ns / LONGER_WAY);
+    if (stopped != IX_STOP_NONE)
+        ix_seat_count_stop(&worker->seat, stopped == IX_STOP_LATE);
     Py_XDECREF(result);
     ix_worker_to_own(worker);
     return verdict;
+}
+
+/* Items that have a time limit each go one by one. */
+static enum ix_verdict
+run_timed(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
+{
+    enum ix_verdict verdict = IX_ALL_WELL;
+    while (verdict == IX_ALL_WELL
+           && (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX) < claim->count) {
+        if (atomic_load_explicit(&job->abandoned, memory_order_relaxed))
+            return IX_STOPPED;
+        ix_seat_open_run(&worker->seat);
+        ix_run_set_deadline(worker, job->limits);
+        verdict = run_rest(worker, job, claim, 1);
+    }
+    return verdict;
+}
+
+enum ix_verdict
+ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
+{
+    if (job->limits != NULL && job->limits->timeout_ns != 0)
+        return run_timed(worker, job, claim);
+    return run_rest(worker, job, claim, UINT32_MAX);
 }

@@ -257,7 +257,9 @@ class WorkerThread(threading.Thread):
 
     def interrupt(self, run: _native.Run, late: bool) -> None:
         """Have a run of this worker stop, if it still is the present one. Does not block."""
-        run.interrupt(late)
+        process = self.process
+        if process is None or not process.stop(run, late):
+            run.interrupt(late)
 
     def grace_of(self, run: _native.Run) -> float:
         """Return how long the present run may take to end once it is interrupted, in seconds."""
@@ -273,6 +275,8 @@ class WorkerThread(threading.Thread):
             return False
         assert pool is not None
         _LOGGER.warning("%s has been abandoned: its task could not be stopped", self.name)
+        if self.process is not None:
+            self.process.kill()  # nobody is left to end it
         with pool.lock:
             pool.threads.discard(self)
         self._hive.give_up(self)

@@ -29,8 +29,10 @@ LANES = {None: 0, "process": 1, "interpreter": 2}
 
 
 # Kinds of outcomes, as in task.h, and a verdict on a claim, as in worker.h.
-VALUE, RAISED, BROKEN = 1, 2, 3
+VALUE, RAISED = 1, 2
 STOPPED = 1
+# Why a run was interrupted, as in worker.h.
+NOT_STOPPED, STOPPED_ASKED, STOPPED_LATE = 0, 1, 2
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
@@ -129,12 +131,14 @@ class ProcessLane(_native.Pool):
         form: int,
         data: bytes,
         arguments: bytes,
-    ) -> tuple[int, bytes]:
-        """Run a task in the calling worker's process; return its outcome, whatever happens."""
-        outcome: tuple[int, bytes] = self._settle(
-            own, form, data, lambda process: process.run(number, form, data, arguments)
-        )
-        return outcome
+    ) -> tuple[int, bytes, int]:
+        """Run a task in the calling worker's process; return kind, outcome, how it was stopped."""
+
+        def run(process: WorkerProcess) -> tuple[int, bytes]:
+            return process.run(number, form, data, arguments)
+
+        answer, failure, stop = self._settle(own, form, data, run)
+        return (*(answer or (RAISED, failure)), stop)
 
     def run_items_in_process(
         self,
@@ -145,39 +149,62 @@ class ProcessLane(_native.Pool):
         arity: int,
         items: bytes,
         offsets: bytes,
-    ) -> tuple[int, int, list[bytes]]:
-        """Run the items of a claim likewise; return verdict, nanoseconds, outcomes."""
-        result: Any = self._settle(
-            own,
-            form,
-            data,
-            lambda process: process.run_items(number, form, data, arity, items, offsets),
-        )
-        if len(result) == 2:  # none of them ran to an end
-            return STOPPED, 0, [result[1]]
-        answer: tuple[int, int, list[bytes]] = result
-        return answer
+    ) -> tuple[int, int, list[bytes], int]:
+        """Run items of a claim likewise; return verdict, nanoseconds, outcomes, how stopped."""
 
-    def _settle(self, own: int, form: int, data: bytes, run: Callable[[WorkerProcess], Any]) -> Any:
-        """Run a callable in the worker's process; turn what goes wrong there into an outcome."""
-        from interp_executor import _lanes, _outcome
+        def run(process: WorkerProcess) -> tuple[int, int, list[bytes]]:
+            return process.run_items(number, form, data, arity, items, offsets)
+
+        answer, failure, stop = self._settle(own, form, data, run)
+        return (*(answer or (STOPPED, 0, [failure])), stop)
+
+    def _settle[T](
+        self, own: int, form: int, data: bytes, run: Callable[[WorkerProcess], T]
+    ) -> tuple[T | None, bytes, int]:
+        """Run a callable in the worker's process.
+
+        Returns its answer, or None and the outcome that tells what went wrong; and how it was
+        stopped, if it was.
+        """
+        from interp_executor import _outcome
 
         try:
-            return run(self._process(own))
-        except InitializerFailed as failure:
-            reason = failure.args[0]
+            process = self._process(own)
+        except BaseException as error:
+            return None, _outcome.framed(self._explained(error, form, data)), NOT_STOPPED
+        process.begin()
+        answer, failure = None, None
+        try:
+            answer = run(process)
+        except BaseException as error:
+            failure = error
+        stopped = process.finish()
+        if answer is not None:
+            return answer, b"", NOT_STOPPED
+        assert failure is not None
+        if stopped is None:
+            return None, _outcome.framed(self._explained(failure, form, data)), NOT_STOPPED
+        outcome = _outcome.framed(_outcome.process_stopped(*stopped))
+        return None, outcome, STOPPED_LATE if stopped[0] else STOPPED_ASKED
+
+    def _explained(self, error: BaseException, form: int, data: bytes) -> BaseException:
+        """Return what a task raises that a process could not run, because of error."""
+        from interp_executor import _lanes
+        from interp_executor._hive import broken_error
+
+        if isinstance(error, InitializerFailed):
+            reason = error.args[0]
             _LOGGER.critical("Exception in initializer:", exc_info=reason)
             self.fail(reason)
-            return BROKEN, b""
-        except ProcessUnavailable as failure:
-            error: BaseException = incompatible(
+            return broken_error(self)  # type: ignore[arg-type]
+        if isinstance(error, ProcessUnavailable):
+            explained = incompatible(
                 self.moved_by or _lanes.extension_of(form, data),
-                f"no process can be made for it: {failure}",
+                f"no process can be made for it: {error}",
             )
-            error.__cause__ = failure.__cause__
-        except BaseException as failure:
-            error = failure
-        return RAISED, _outcome.framed(error)
+            explained.__cause__ = error.__cause__
+            return explained
+        return error
 
     def _process(self, own: int) -> WorkerProcess:
         """Return the calling worker's process."""

@@ -288,6 +288,11 @@ def _stopped(late: bool, timeout: float, end: str, abandoned: bool = False) -> T
     return TaskInterrupted(f"the task was interrupted{end}", abandoned)
 
 
+def process_stopped(late: bool, timeout: float) -> TaskInterrupted:
+    """Return the exception for a task whose process was ended to stop it."""
+    return _stopped(late, timeout, " by the end of its process")
+
+
 def abandoned(late: bool, timeout: float) -> TaskInterrupted:
     """Return the exception for a task that did not stop."""
     end = (

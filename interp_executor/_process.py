@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from interp_executor import _native
     from interp_executor._hive import Pool
 
 
@@ -68,6 +69,10 @@ class WorkerProcess:
         self._context = pool.mp_context or default_context()
         self._process: Any = None  # of the context, which gives it its type
         self._connection: Any = None
+        self._lock = threading.RLock()
+        # Protected by the lock:
+        self._busy = False
+        self._stopped: tuple[bool, float] | None = None  # the present run: late, its time limit
         self._world = b""
 
     def run(self, number: int, form: int, data: bytes, arguments: bytes) -> tuple[int, bytes]:
@@ -135,6 +140,37 @@ class WorkerProcess:
             raise EOFError
         return self._connection.recv()
 
+    # ---- stopping ----
+
+    def stop(self, run: _native.Run, late: bool) -> bool:
+        """Stop a run by ending the process; False if the process is not at work on it."""
+        with self._lock:
+            # A worker's runs follow one another: if this one is not over, it is what goes on here.
+            if not self._busy or run.is_over():
+                return False
+            self._stopped = late, run.limits()[0] or 0.0
+            self.kill()
+            return True
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def begin(self) -> None:
+        """Note that a run begins here, which may be stopped from now on."""
+        with self._lock:
+            self._busy, self._stopped = True, None
+
+    def finish(self) -> tuple[bool, float] | None:
+        """Note that it is over; return whether it was stopped: late or not, and its time limit."""
+        with self._lock:
+            self._busy, stopped = False, self._stopped
+        if stopped is not None:
+            self.close()  # it has been killed, even if an answer came first
+        return stopped
+
     # ---- from start to end ----
 
     def _start(self) -> None:
@@ -149,7 +185,10 @@ class WorkerProcess:
             )
             with _without_a_false_main():
                 process.start()
-            self._process = process
+            with self._lock:
+                self._process = process
+                if self._stopped is not None:
+                    process.kill()
             theirs.close()
             self._receive()
         except (EOFError, ConnectionError) as error:

@@ -11,13 +11,15 @@ from pathlib import Path
 import lane_tasks as tasks
 import pytest
 from contract.rig import Gate, Inbox
-from contract.tasks import hold
+from contract.tasks import hold, pass_gate, perform
 from isolated.script import run
 
 from interp_executor import (
     BrokenInterpreterPool,
     InterpreterPoolExecutor,
     ProcessCrashError,
+    TaskInterrupted,
+    TaskTimeoutError,
     TransferError,
 )
 
@@ -278,3 +280,45 @@ def test_nothing_is_logged_of_a_lane_that_was_chosen(
     caplog.set_level(logging.DEBUG, "interp_executor")
     lane.submit(tasks.process).result()
     assert [record for record in caplog.records if record.name == "interp_executor"] == []
+
+
+# ---- stopping ----
+
+
+def test_a_timeout_replaces_the_process_and_fails_one_future(
+    lane: InterpreterPoolExecutor, meeting: tuple[Inbox, Gate]
+) -> None:
+    inbox, gate = meeting
+    first = lane.submit(tasks.process).result()
+    late = lane.with_options(timeout=0.2).submit(hold, inbox.path, gate.path)
+    queued = lane.submit(tasks.process)
+    with pytest.raises(TaskTimeoutError, match=r"0\.2 s"):
+        late.result(PATIENCE)
+    assert queued.result(PATIENCE) not in (first, os.getpid())
+    assert lane.stats().timed_out == 1
+
+
+def test_an_interrupt_replaces_the_process_and_fails_one_future(
+    lane: InterpreterPoolExecutor, meeting: tuple[Inbox, Gate]
+) -> None:
+    inbox, gate = meeting
+    running = lane.submit(hold, inbox.path, gate.path)
+    queued = lane.submit(tasks.double, 4)
+    assert inbox.read() == "held"
+    assert running.interrupt()  # type: ignore[attr-defined]
+    with pytest.raises(TaskInterrupted):
+        running.result(PATIENCE)
+    assert queued.result(PATIENCE) == 8
+    assert lane.stats().interrupted == 1
+
+
+def test_an_item_of_a_map_has_a_time_limit(
+    lane: InterpreterPoolExecutor, meeting: tuple[Inbox, Gate]
+) -> None:
+    _, gate = meeting
+    items = [(tasks.double, 1), (tasks.double, 2), (pass_gate, gate.path), (tasks.double, 3)]
+    results = lane.with_options(timeout=1.0).map(perform, items, chunksize=4)
+    assert [next(results), next(results)] == [2, 4]
+    with pytest.raises(TaskTimeoutError):
+        next(results)
+    assert lane.submit(tasks.double, 5).result(PATIENCE) == 10
