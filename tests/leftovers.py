@@ -8,6 +8,8 @@ import time
 from concurrent.futures import Future
 from typing import Any
 
+from garbage import collect
+
 PATIENCE = 10.0
 
 KNOWN_THREADS = re.compile(r"interp_executor-(idle|notifier|watchdog)")
@@ -57,7 +59,7 @@ class Snapshot:
     def _futures_left(self) -> list[str]:
         if not self.new_futures():
             return []
-        gc.collect()
+        collect()
         return [repr(future) for future in self.new_futures()]
 
     def new_futures(self) -> list[Future[Any]]:

@@ -2,7 +2,6 @@
 
 import _thread
 import functools
-import gc
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import hive_tasks
 import pytest
+from garbage import collect
 
 import interp_executor
 from interp_executor import InterpreterPoolExecutor, close_idle_workers, prewarm, set_idle_timeout
@@ -303,7 +303,7 @@ def _signal(submit: Callable[[], object]) -> None:
 
 def _collect(submit: Callable[[], object]) -> None:
     _SubmitsAtItsEnd(submit)
-    gc.collect()
+    collect()
 
 
 @pytest.mark.parametrize("happen", [_signal, _collect])

@@ -1,6 +1,5 @@
 """`add_done_callback`: when, in which order, with what, and what becomes of its exceptions."""
 
-import gc
 import threading
 import weakref
 from concurrent.futures import Future, wait
@@ -8,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from garbage import collect
 
 from . import tasks
 from .rig import PATIENCE, Rig
@@ -221,7 +221,7 @@ def test_a_cycle_through_a_callback_is_collected(rig: Rig) -> None:
     gate.open()
     executor.shutdown()
     assert called.wait(PATIENCE)
-    gc.collect()
+    collect()
     assert [reference() for reference in references] == [None, None]
 
 
@@ -230,6 +230,6 @@ def test_a_callback_is_kept_while_nobody_else_holds_the_future(rig: Rig) -> None
     gate, _ = rig.occupy(executor)
     called = threading.Event()
     executor.submit(tasks.nothing).add_done_callback(lambda _: called.set())
-    gc.collect()
+    collect()
     gate.open()
     assert called.wait(PATIENCE)

@@ -1,6 +1,5 @@
 """`Executor.map`: order, failures, timeouts, early ends, and how much of the input it takes."""
 
-import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from itertools import count
 from typing import Any, NoReturn
 
 import pytest
+from garbage import collect
 
 from . import tasks
 from .differences import differs
@@ -128,7 +128,7 @@ def _start_and_leave(rig: Rig, leave: Callable[[Iterator[Any]], None]) -> list[s
     assert inbox.read() == "held"
     leave(results)
     del results
-    gc.collect()
+    collect()
     gate.open()
     executor.shutdown()
     return later.drain()
@@ -267,7 +267,7 @@ def test_map_keeps_no_reference_to_results_it_has_yielded(rig: Rig) -> None:
 
 def test_map_goes_on_when_the_executor_is_dropped(rig: Rig) -> None:
     results = rig.lane.make(max_workers=2).map(tasks.echo, range(50))
-    gc.collect()
+    collect()
     assert list(results) == list(range(50))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from garbage import collect
 
 from . import tasks
 from .differences import differs
@@ -16,7 +17,7 @@ from .rig import PATIENCE, Rig
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     """Only reference counts may free things here."""
-    gc.collect()
+    collect()
     gc.disable()
     yield
     gc.enable()
@@ -112,7 +113,7 @@ def test_a_future_that_holds_itself_is_collected(rig: Rig) -> None:
     executor.shutdown()
     gone = _watched(future)
     del future
-    gc.collect()
+    collect()
     assert gone.wait(PATIENCE)
 
 
@@ -122,7 +123,7 @@ def test_an_executor_is_kept_by_nobody(rig: Rig) -> None:
     assert [future.result() for future in futures] == [0, 1, 2]
     reference = weakref.ref(executor)
     del executor
-    gc.collect()
+    collect()
     assert reference() is None
 
 
@@ -133,7 +134,7 @@ def test_the_initializer_arguments_go_with_the_executor(rig: Rig) -> None:
     executor.submit(tasks.nothing).result()
     executor.shutdown()
     del executor, thing
-    gc.collect()
+    collect()
     assert gone.wait(PATIENCE)
 
 

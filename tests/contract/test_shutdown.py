@@ -1,6 +1,5 @@
 """`shutdown` in all its forms, the context manager, and executors that nobody shuts down."""
 
-import gc
 import threading
 import time
 import weakref
@@ -8,6 +7,7 @@ from concurrent.futures import CancelledError, Future, as_completed
 from typing import Any
 
 import pytest
+from garbage import collect
 
 from . import tasks
 from .differences import differs
@@ -213,7 +213,7 @@ def test_a_dropped_executor_finishes_its_work(rig: Rig) -> None:
     gate, [held] = rig.occupy(executor)
     queued = [executor.submit(tasks.echo, number) for number in range(5)]
     del executor
-    gc.collect()
+    collect()
     gate.open()
     assert held.result(timeout=PATIENCE) == 0
     assert [future.result(timeout=PATIENCE) for future in queued] == list(range(5))
@@ -224,7 +224,7 @@ def test_a_dropped_executor_is_collected_though_tasks_run(rig: Rig) -> None:
     gate, [held] = rig.occupy(executor)
     reference = weakref.ref(executor)
     del executor
-    gc.collect()
+    collect()
     assert reference() is None
     gate.open()
     assert held.result(timeout=PATIENCE) == 0
@@ -242,7 +242,7 @@ def test_an_executor_in_a_reference_cycle_ends_its_workers(rig: Rig) -> None:
     assert executor.submit(tasks.echo, 1).result() == 1
     reference = weakref.ref(executor)
     del executor
-    gc.collect()
+    collect()
     assert reference() is None
 
 
