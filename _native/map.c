@@ -246,7 +246,7 @@ wait_for_change(struct map *self, uint32_t version)
     ix_queue_nudge(&self->pool->queue);
     ix_job_wait(self->job, self->position, version, left); /* in any case the caller looks again */
     Py_END_ALLOW_THREADS
-    return PyErr_CheckSignals();
+    return ix_check_signals(ix_state_of(Py_TYPE(self)));
 }
 
 /* Moves on to the next range. Returns 1, 0 at the end, or -1 with an exception set. */

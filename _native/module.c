@@ -22,7 +22,7 @@ struct binding {
 static const struct binding bindings[] = {
     BIND(encode_callable),   BIND(decode_exception),    BIND(broken_error),    BIND(failed_error),
     BIND(undecodable_error), BIND(log_callback),        BIND(new_condition),   BIND(transfer_error),
-    BIND(cancelled_error),   BIND(invalid_state_error), BIND(abandoned_error),
+    BIND(cancelled_error),   BIND(invalid_state_error), BIND(abandoned_error), BIND(run_bytecode),
 };
 
 static PyObject **

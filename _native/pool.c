@@ -281,6 +281,8 @@ pool_join(struct ix_pool_object *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "|O:join", &timeout) || ix_timeout_ns(timeout, &ns) < 0
         || ix_pool_check_inherited(self) < 0)
         return NULL;
+    struct ix_module *state = PyModule_GetState(
+        PyType_GetModuleByDef(Py_TYPE(self), &ix_module_def));
     int64_t deadline = ns < 0 ? 0 : ix_now_ns() + ns;
     for (unsigned round = 0;; round++) {
         enum ix_park result;
@@ -291,7 +293,7 @@ pool_join(struct ix_pool_object *self, PyObject *args)
         Py_END_ALLOW_THREADS
         if (result == IX_PARK_WOKEN)
             Py_RETURN_TRUE;
-        if (PyErr_CheckSignals() < 0)
+        if (ix_check_signals(state) < 0)
             return NULL;
         if (over)
             Py_RETURN_FALSE;

@@ -86,7 +86,7 @@ ix_future_decode(PyObject *self)
 
 /* Context: the owner's GIL, released while waiting. Returns 0 once the task is terminal, or -1. */
 static int
-wait_for_task(struct ix_future *future, PyObject *timeout)
+wait_for_task(struct ix_module *state, struct ix_future *future, PyObject *timeout)
 {
     struct ix_task *task = future->task;
     struct ix_queue *queue = &future->pool->queue;
@@ -112,7 +112,7 @@ wait_for_task(struct ix_future *future, PyObject *timeout)
             result = ix_task_wait(task, ix_slice_ns(left, round));
         Py_END_ALLOW_THREADS
         spin = NULL;
-        if (result != IX_PARK_WOKEN && PyErr_CheckSignals() < 0)
+        if (result != IX_PARK_WOKEN && ix_check_signals(state) < 0)
             return -1;
     }
     return 0;
@@ -122,7 +122,7 @@ int
 ix_future_settle(PyObject *self, PyObject *timeout)
 {
     struct ix_future *future = ix_future_of(self);
-    if (wait_for_task(future, timeout) < 0)
+    if (wait_for_task(ix_future_state(self), future, timeout) < 0)
         return -1;
     if (future->stage == IX_STAGE_OBSERVED && ix_future_publish(self) < 0)
         return -1;

@@ -1,4 +1,4 @@
-/* Ending the system call in which a thread is blocked.
+/* Signals and interrupts: looking for them, and ending the system call in which a thread is blocked.
  *
  * From 3.15 on, a signal that ends a blocking call lets Python look for interrupts, too, in
  * time.sleep() or select(). Before that it would go on sleeping, so none is sent. The signal is SIGURG,
@@ -9,6 +9,18 @@
 #define _GNU_SOURCE 1 /* for sigaction() under -std=c11, where Python.h has not asked for it */
 #endif
 #include "worker.h"
+
+int
+ix_check_signals(struct ix_module *state)
+{
+    if (PyErr_CheckSignals() < 0)
+        return -1;
+    if (PyInterpreterState_Get() == PyInterpreterState_Main())
+        return 0;
+    PyObject *result = PyObject_CallNoArgs(state->run_bytecode);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
 
 #if PY_VERSION_HEX >= 0x030F0000 && !defined(_WIN32)
 

@@ -28,6 +28,7 @@ struct ix_module {
     PyObject *decode_exception;  /* (bytes) -> exception */
     PyObject *broken_error;      /* (pool) -> exception */
     PyObject *failed_error;      /* (text) -> exception */
+    PyObject *run_bytecode;      /* () -> None */
     PyObject *abandoned_error;   /* (late, timeout in seconds) -> exception */
     PyObject *undecodable_error; /* (exception) -> exception, for a result that cannot be rebuilt */
     PyObject *log_callback;      /* (future, exception): logs what a callback raised */
@@ -148,6 +149,10 @@ extern PyType_Spec ix_worker_spec;
 extern PyType_Spec ix_run_spec;
 /* Returns: a Run. Steals the reference to the entry, even when it fails. */
 PyObject *ix_run_new(struct ix_module *state, struct ix_worker *worker, struct ix_present present);
+
+/* signal.c: lets Python handle signals and, in a worker, interrupts of the task that waits here: CPython
+ * raises these between two instructions. Returns 0, or -1 with an exception set. */
+int ix_check_signals(struct ix_module *state);
 
 /* How long to sleep at a stretch in round 0, 1, ... of a wait that has `left_ns` to go (negative: no
  * limit). A signal that comes just before a sleep begins does not end it, so nobody who must answer to

@@ -52,6 +52,10 @@ def _log_callback(future: Future[Any], error: BaseException) -> None:
     _LOGGER.error("exception calling callback for %r", future, exc_info=error)
 
 
+def _run_bytecode() -> None:
+    """Give CPython the occasion to raise what another thread has asked it to."""
+
+
 def _configure() -> None:
     """Give the C core what it calls in Python, and pickles from workers their main module."""
     _native.configure(
@@ -64,6 +68,7 @@ def _configure() -> None:
             undecodable_error=_outcome.undecodable,
             broken_error=broken_error,
             abandoned_error=_outcome.abandoned,
+            run_bytecode=_run_bytecode,
             log_callback=_log_callback,
             new_condition=threading.Condition,
             transfer_error=TransferError,

@@ -98,9 +98,16 @@ def count(number: int) -> int:
     return sum(1 for _ in range(200)) * 0 + number
 
 
-def loop_by_an_executor(fd: int) -> None:
-    """Wait for a task of an executor of one's own."""
+def wait_for_an_executor(fd: int) -> None:
+    """Wait for a task of an executor of one's own, which ends when nobody waits any more."""
     from interp_executor import InterpreterPoolExecutor
 
+    read, write = os.pipe()
     with InterpreterPoolExecutor(1) as executor:
-        executor.submit(loop, fd).result()
+        try:
+            tell(fd)
+            executor.submit(os.read, read, 1).result()
+        finally:
+            os.write(write, b"!")
+    os.close(read)
+    os.close(write)

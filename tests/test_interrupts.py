@@ -171,6 +171,15 @@ def test_a_sleep_is_interrupted(executor: InterpreterPoolExecutor, begin: Any) -
     assert not caught.value.abandoned
 
 
+def test_a_task_that_waits_for_another_executor_is_interrupted(begin: Any) -> None:
+    with InterpreterPoolExecutor(1, grace=PATIENCE) as executor:
+        future = begin(executor, interrupt_tasks.wait_for_an_executor)
+        future.interrupt()
+        with pytest.raises(TaskInterrupted) as caught:
+            future.result(PATIENCE)
+        assert not caught.value.abandoned
+
+
 # ---- time limits ----
 
 
