@@ -116,6 +116,8 @@ interrupt(PyObject *self)
     struct ix_future *future = ix_future_of(self);
     if (ix_task_is_terminal(future->task))
         return 0;
+    if (ix_pool_check_inherited(future->pool) < 0)
+        return -1;
     PyObject *asked = PyObject_CallMethod((PyObject *)future->pool, "interrupt", "O", self);
     int result = asked == NULL ? -1 : PyObject_IsTrue(asked);
     Py_XDECREF(asked);

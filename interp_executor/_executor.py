@@ -330,7 +330,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             "interrupt_on_cancel": interrupt_on_cancel,
         }
         options = {name: value for name, value in given.items() if value is not None}
-        if timeout is not None:
+        if timeout is not None and not self._pool.is_inherited():
             self._pool.hive.watchdog.start()
         view = type(self).__new__(type(self))
         view.__dict__.update(self.__dict__)

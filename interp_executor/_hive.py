@@ -164,6 +164,8 @@ class Pool(ProcessLane):
             self.busy_before += worker.busy()
 
     def _snapshot(self) -> list[WorkerThread]:
+        if self.is_inherited():  # the workers are the parent process's, and so may be the lock
+            return []
         with self.lock:
             return list(self.threads)
 

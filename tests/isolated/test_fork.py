@@ -111,6 +111,8 @@ def child():
         refusal(list, as_completed([future]))
         assert not future.done()
     refusal(next, results)
+    refusal(running.interrupt)
+    refusal(executor.with_options(timeout=1).submit, square, 1)
     assert to_cancel.cancel() and to_cancel.cancelled()
     assert not running.cancel()
     for future, value in ((done, 9), (observed, 16)):
@@ -121,6 +123,8 @@ def child():
         pass
     executor.shutdown(cancel_futures=True)
     never_used.shutdown()
+    executor.terminate_workers()
+    executor.kill_workers()
     work_in_child()
 print(in_child(child))
 os.write(write, b"!")
