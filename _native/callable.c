@@ -64,8 +64,11 @@ encode(struct ix_module *state, PyObject *fn)
     const char *data;
     Py_ssize_t length;
     struct ix_callable *callable = NULL;
-    PyObject *encoded = PyObject_CallOneArg(state->encode_callable, fn);
+    struct ix_buffer carried = {0}; /* for its attachments alone */
+    PyObject *pack = ix_pack_begin(&state->codec, &carried), *encoded = NULL;
 
+    if (pack != NULL)
+        encoded = PyObject_CallFunctionObjArgs(state->encode_callable, fn, pack, NULL);
     if (encoded == NULL || !PyArg_ParseTuple(encoded, "pIy#i", &kept, &form, &data, &length, &lane))
         goto done;
     kept = kept && may_be_kept(fn);
@@ -80,7 +83,11 @@ encode(struct ix_module *state, PyObject *fn)
             callable = NULL;
         }
     }
+    if (callable != NULL)
+        callable->attachments = ix_buffer_detach(&carried);
 done:
+    ix_pack_end(pack);
+    ix_buffer_fini(&carried);
     Py_XDECREF(encoded);
     return callable;
 }

@@ -24,6 +24,8 @@ child_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
         && (ix_encode_value(&codec, &encoded_path, path) < 0
             || ix_inside_init(&self->inside, &encoded_path, &encoded_world) < 0))
         Py_CLEAR(self);
+    if (self != NULL)
+        self->inside.codec.in_band = true;
     ix_buffer_fini(&encoded_path);
     PyBuffer_Release(&world);
     return (PyObject *)self;
@@ -48,7 +50,7 @@ child_dealloc(struct ix_worker *self)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(child_run_doc, "run($self, number, form, callable_, arguments, /)\n--\n\n"
+PyDoc_STRVAR(child_run_doc, "run($self, number, form, callable_, arguments, attached, /)\n--\n\n"
 "Run one call. Returns the outcome's kind, its bytes, and \"callable\" or \"arguments\" if these could not\n"
 "be loaded, else None.");
 
@@ -57,9 +59,11 @@ child_run(struct ix_worker *self, PyObject *args)
 {
     unsigned int id, form;
     Py_buffer callable_bytes, arguments;
-    PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "IIy*y*:run", &id, &form, &callable_bytes, &arguments))
+    PyObject *attached, *result = NULL;
+    if (!PyArg_ParseTuple(args, "IIy*y*O!:run", &id, &form, &callable_bytes, &arguments,
+                          &PyList_Type, &attached))
         return NULL;
+    struct ix_attachments *attachments = NULL;
     struct ix_buffer outcome = {0};
     struct ix_reader reader = {arguments.buf, (char *)arguments.buf + arguments.len};
     struct ix_callable *callable = ix_callable_new(id, form, callable_bytes.buf,
@@ -67,13 +71,14 @@ child_run(struct ix_worker *self, PyObject *args)
     if (callable == NULL) {
         PyErr_NoMemory();
     }
-    else {
+    else if (ix_remote_adopt(&self->inside.codec, &attachments, attached) == 0) {
         self->unloaded = NULL;
         enum ix_outcome kind = ix_worker_call(self, callable, &reader, NULL, &outcome);
         result = Py_BuildValue("iy#z", (int)kind, outcome.data, (Py_ssize_t)outcome.length,
                                self->unloaded);
-        ix_callable_release(callable);
     }
+    ix_callable_release(callable);
+    ix_attachments_free(attachments);
     ix_worker_forget_notes(self);
     ix_buffer_fini(&outcome);
     PyBuffer_Release(&callable_bytes);
@@ -114,7 +119,7 @@ run_items(struct ix_worker *self, struct ix_callable *callable, uint32_t arity,
     return verdict;
 }
 
-PyDoc_STRVAR(child_run_items_doc, "run_items($self, number, form, callable_, arity, items, offsets, /)\n--\n\n"
+PyDoc_STRVAR(child_run_items_doc, "run_items($self, number, form, callable_, arity, items, offsets, attached, /)\n--\n\n"
 "Run a callable on items of a map, up to the first that fails. offsets are native 32-bit numbers;\n"
 "the first stands for the beginning of items. Returns a verdict (0: all is well, 1: one failed, 2: an\n"
 "outcome is lost), the nanoseconds it took, the outcomes, and what could not be loaded, as run() does.");
@@ -124,15 +129,18 @@ child_run_items(struct ix_worker *self, PyObject *args)
 {
     unsigned int id, form, arity;
     Py_buffer callable_bytes, items, offsets;
-    if (!PyArg_ParseTuple(args, "IIy*Iy*y*:run_items", &id, &form, &callable_bytes, &arity, &items,
-                          &offsets))
+    PyObject *attached;
+    if (!PyArg_ParseTuple(args, "IIy*Iy*y*O!:run_items", &id, &form, &callable_bytes, &arity,
+                          &items, &offsets, &PyList_Type, &attached))
         return NULL;
+    struct ix_attachments *attachments = NULL;
     uint32_t count = (uint32_t)((size_t)offsets.len / sizeof(uint32_t));
     PyObject *result = NULL, *outcomes = PyList_New(0);
     struct ix_callable *callable = ix_callable_new(id, form, callable_bytes.buf,
                                                    (size_t)callable_bytes.len);
     uint32_t *places = malloc((size_t)offsets.len + 1);
-    if (callable != NULL && places != NULL && outcomes != NULL) {
+    if (callable != NULL && places != NULL && outcomes != NULL
+        && ix_remote_adopt(&self->inside.codec, &attachments, attached) == 0) {
         struct ix_segment segment = {
             .count = count, .length = (size_t)items.len, .data = items.buf, .offsets = places};
         memcpy(places, offsets.buf, (size_t)offsets.len);
@@ -150,6 +158,7 @@ child_run_items(struct ix_worker *self, PyObject *args)
     }
     ix_worker_forget_notes(self);
     ix_callable_release(callable);
+    ix_attachments_free(attachments);
     free(places);
     Py_XDECREF(outcomes);
     PyBuffer_Release(&callable_bytes);

@@ -1,4 +1,5 @@
-/* How values cross: small exact types in a compact form of our own, everything else as a pickle.
+/* How values cross: small exact types in a compact form of our own, everything else as a pickle, and
+ * what is large, or lent, as attachments (attachment.h) that either form refers to.
  *
  * A value is a tag byte and what the tag asks for. Integers of 64 bits, floats, strings, bytes, None, booleans
  * and tuples of these need no pickler on either side; identity among them does not survive, which for
@@ -26,27 +27,103 @@ enum ix_tag {
     TAG_UNICODE = 'u',
     TAG_BYTES = 'b',
     TAG_TUPLE = '(',
+    TAG_ATTACHED = '@', /* the address of an attachment */
     TAG_PICKLE = 'P',
+    TAG_PICKLE_ATTACHED = 'Q', /* a pickle whose persistent ids are addresses of attachments */
     TAG_RAISED = '!',
     TAG_CALL = 'C',
 };
 
 /* One per interpreter; its objects belong to that interpreter. */
 struct ix_codec {
-    PyObject *pickle_dumps; /* _pickle.dumps, imported on first need */
+    PyObject *new_pickler; /* _pickle.Pickler, imported on first need */
     PyObject *pickle_loads;
-    PyObject *protocol;
-    PyObject *dumps_value; /* (value) -> bytes: what pickle alone cannot do, or a TransferError */
-    PyObject *dumps_call;  /* (args, kwargs) -> bytes: likewise */
-    bool main_by_value;    /* pickles that refer to __main__ go to the functions above */
+    PyObject *protocol, *dump, *clear_memo; /* constants */
+    PyObject *dumps_attaching; /* (value, pack) -> bytes: a pickle; pack is its persistent_id */
+    PyObject *loads_attached;  /* (bytes, unpack) -> value: and back again */
+    PyObject
+        *dumps_value; /* (value, pack) -> bytes: what pickle alone cannot do, or TransferError */
+    PyObject *dumps_call;         /* (args, kwargs, pack) -> bytes: likewise */
+    bool main_by_value;           /* pickles that refer to __main__ go to the functions above */
+    PyTypeObject *packer_type;    /* made on first need */
+    PyObject *packer, *pickler;   /* a pair kept for the next pickle; NULL while in use */
+    PyObject *module;             /* interp_executor._native, imported on first need */
+    struct ix_releases *releases; /* the interpreter's; one reference */
+    /* In the process lane's child alone: */
+    bool in_band;      /* results take everything with them, and lend nothing */
+    PyObject *renamed; /* dict: address of an attachment over there -> address of its copy here */
 };
 
-/* Borrows the two functions from `helpers`, a module. Returns 0, or -1 with an exception set. */
+/* Borrows the functions from `helpers`, a module. Returns 0, or -1 with an exception set. */
 int ix_codec_init(struct ix_codec *codec, PyObject *helpers);
 int ix_codec_traverse(struct ix_codec *codec, visitproc visit, void *arg);
 void ix_codec_clear(struct ix_codec *codec);
-/* Makes sure of pickle_dumps and pickle_loads. Returns 0, or -1 with an exception set. */
+/* Makes sure of new_pickler and pickle_loads. Returns 0, or -1 with an exception set. */
 int ix_codec_import_pickle(struct ix_codec *codec);
+/* The state of interp_executor._native in this interpreter, or NULL with an exception set. */
+struct ix_module *ix_codec_module(struct ix_codec *codec);
+
+/* ---- attachments ---- */
+
+/* The interpreter's release queue, made on first need. Returns a new reference, or NULL with an exception
+ * set. */
+struct ix_releases *ix_releases_here(void);
+/* Lets go of the owners of what has come back. */
+void ix_releases_drain_all(struct ix_releases *releases);
+
+static inline void
+ix_releases_drain(struct ix_releases *releases)
+{
+    if (ix_releases_pending(releases))
+        ix_releases_drain_all(releases);
+}
+
+/* lend.c. Whether `value` is of a kind that is attached: large enough, or something to be lent. */
+bool ix_is_attachable(struct ix_codec *codec, PyObject *value);
+/* Makes an attachment of it, or finds the one it looks at. Returns a reference, or NULL with an
+ * exception set. */
+struct ix_attachment *ix_attach(struct ix_codec *codec, PyObject *value);
+/* The same in two steps for an object that can change: the attachment, and later its value. The first returns
+ * NULL, without an exception, for all other objects; the second returns 0, or -1 with an exception set. */
+struct ix_attachment *ix_attach_later(PyObject *value);
+int ix_snapshot(struct ix_attachment *attachment, PyObject *value);
+/* borrow.c. What the attachment stands for in this interpreter. Returns a new reference, or NULL with an
+ * exception set. */
+PyObject *ix_attached_object(struct ix_codec *codec, struct ix_attachment *attachment);
+/* The attachment that `object`, which exports memory, got that memory from; borrowed, NULL if none. */
+struct ix_attachment *ix_attachment_behind(struct ix_codec *codec, PyObject *object);
+
+/* remote.c. Appends to `list` a description, with the contents, of each attachment that a message of that
+ * `data` names. `attachments` may be NULL. Returns 0, or -1 with an exception set. */
+int ix_remote_describe(PyObject *list, struct ix_attachments *attachments, const char *data,
+                       size_t length);
+/* Makes attachments of such descriptions, in a list that the caller frees whatever is returned; messages that
+ * name them can then be decoded. Returns 0, or -1 with an exception set. */
+int ix_remote_adopt(struct ix_codec *codec, struct ix_attachments **attachments, PyObject *list);
+/* The attachment that a message names so; borrowed, NULL with an exception set if there is none. */
+struct ix_attachment *ix_remote_find(struct ix_codec *codec, uint64_t address);
+
+/* What a message means by an address. Borrowed, NULL with an exception set if there is no such thing. */
+static inline struct ix_attachment *
+ix_attachment_at(struct ix_codec *codec, uint64_t address)
+{
+    return codec->renamed == NULL ? (struct ix_attachment *)(uintptr_t)address
+                                  : ix_remote_find(codec, address);
+}
+
+/* packer.c. A function for pickles to call as persistent_id, which puts attachments into `buffer`. Returns a
+ * new reference, or NULL with an exception set. To be followed by ix_pack_end(). */
+PyObject *ix_pack_begin(struct ix_codec *codec, struct ix_buffer *buffer);
+/* Ends that: the function, if somebody kept it, works no more. Steals it; NULL is fine. An exception that
+ * is set stays set. */
+void ix_pack_end(PyObject *pack);
+/* The way back: a function for use as persistent_load. New reference, or NULL. */
+PyObject *ix_unpack_new(struct ix_codec *codec);
+/* Appends a plain pickle of the value. Returns 1; 0 if a pickle of another kind is needed, or would say
+ * better why it fails (then no exception is set, and the buffer is as it was); or -1. */
+int ix_pickle_plain(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value);
+
+/* ---- values ---- */
 
 /* Appends a value. Returns 0, or -1 with an exception set (TransferError if it cannot cross). */
 int ix_encode_value(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value);

@@ -116,6 +116,36 @@ get_pickle(struct ix_codec *codec, struct ix_reader *reader)
     return value;
 }
 
+static PyObject *
+get_attached(struct ix_codec *codec, struct ix_reader *reader)
+{
+    uint64_t address;
+    const char *at = take(reader, 8);
+    if (at == NULL)
+        return NULL;
+    memcpy(&address, at, 8);
+    struct ix_attachment *attachment = ix_attachment_at(codec, address);
+    return attachment == NULL ? NULL : ix_attached_object(codec, attachment);
+}
+
+/* A pickle with attachments. */
+static PyObject *
+get_pickle_attached(struct ix_codec *codec, struct ix_reader *reader)
+{
+    uint64_t length;
+    const char *at = take_sized(reader, &length);
+    PyObject *value = NULL;
+    if (at == NULL)
+        return NULL;
+    PyObject *view = PyMemoryView_FromMemory((char *)at, (Py_ssize_t)length, PyBUF_READ);
+    PyObject *unpack = ix_unpack_new(codec);
+    if (view != NULL && unpack != NULL)
+        value = PyObject_CallFunctionObjArgs(codec->loads_attached, view, unpack, NULL);
+    ix_pack_end(unpack);
+    Py_XDECREF(view);
+    return value;
+}
+
 PyObject *
 ix_decode_value(struct ix_codec *codec, struct ix_reader *reader)
 {
@@ -143,6 +173,10 @@ ix_decode_value(struct ix_codec *codec, struct ix_reader *reader)
         return get_tuple(codec, reader);
     case TAG_PICKLE:
         return get_pickle(codec, reader);
+    case TAG_ATTACHED:
+        return get_attached(codec, reader);
+    case TAG_PICKLE_ATTACHED:
+        return get_pickle_attached(codec, reader);
     default:
         return PyErr_Format(PyExc_SystemError, "interp_executor: unknown tag %d", *tag);
     }

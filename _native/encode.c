@@ -3,6 +3,7 @@
 
 #define TUPLE_DEPTH 4
 #define TUPLE_LENGTH 255
+#define SMALL 65536 /* characters: up to here a string is copied, and needs no further look */
 
 /* ---- the compact form ---- */
 
@@ -67,10 +68,61 @@ put_str(struct ix_buffer *buffer, PyObject *value)
     return written(ix_buffer_write(buffer, PyUnicode_DATA(value), size));
 }
 
-static enum fit put_compact(struct ix_buffer *buffer, PyObject *value, int depth);
+/* An error of an object's own: not swallowed, since a pickle meets it too, and there it is explained. */
+static enum fit
+unfit(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
+        return FIT_ERROR;
+    PyErr_Clear();
+    return FIT_NO;
+}
+
+/* What is large, or lent. */
+static enum fit
+put_attached(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value)
+{
+    if (!ix_is_attachable(codec, value))
+        return FIT_NO;
+    struct ix_attachment *attachment = ix_attach_later(value);
+    bool changes = attachment != NULL;
+    if (!changes && !PyErr_Occurred())
+        attachment = ix_attach(codec, value);
+    if (attachment == NULL)
+        return unfit();
+    if (!ix_attachments_add(&buffer->attachments, attachment))
+        return written(false);
+    if (changes) {
+        /* Whether two of a message are the same object takes a pickle to tell. */
+        if (buffer->attachments->changing != NULL)
+            return FIT_NO;
+        buffer->attachments->changing = value;
+        buffer->attachments->waiting = attachment;
+    }
+    uint64_t address = (uint64_t)(uintptr_t)attachment;
+    return put_fixed(buffer, TAG_ATTACHED, &address);
+}
+
+/* The value, or the call, crosses in the compact form: takes the value of what can change. */
+static enum fit
+settle(struct ix_buffer *buffer)
+{
+    struct ix_attachments *attachments = buffer->attachments;
+    if (attachments == NULL || attachments->changing == NULL)
+        return FIT_YES;
+    PyObject *value = attachments->changing;
+    attachments->changing = NULL;
+    if (ix_snapshot(attachments->waiting, value) < 0)
+        return unfit();
+    attachments->copied += attachments->waiting->length;
+    return FIT_YES;
+}
+
+static enum fit put_compact(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value,
+                            int depth);
 
 static enum fit
-put_tuple(struct ix_buffer *buffer, PyObject *value, int depth)
+put_tuple(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value, int depth)
 {
     Py_ssize_t length = PyTuple_GET_SIZE(value);
     if (depth == 0 || length > TUPLE_LENGTH)
@@ -79,20 +131,28 @@ put_tuple(struct ix_buffer *buffer, PyObject *value, int depth)
     if (!ix_buffer_write(buffer, header, 2))
         return written(false);
     for (Py_ssize_t i = 0; i < length; i++) {
-        enum fit fit = put_compact(buffer, PyTuple_GET_ITEM(value, i), depth - 1);
+        enum fit fit = put_compact(codec, buffer, PyTuple_GET_ITEM(value, i), depth - 1);
         if (fit != FIT_YES)
             return fit;
     }
     return FIT_YES;
 }
 
+static bool
+is_small(struct ix_codec *codec, PyObject *value, Py_ssize_t length)
+{
+    return length < SMALL || !ix_is_attachable(codec, value);
+}
+
 static enum fit
-put_compact(struct ix_buffer *buffer, PyObject *value, int depth)
+put_compact(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value, int depth)
 {
     if (PyLong_CheckExact(value))
         return put_int(buffer, value);
     if (PyUnicode_CheckExact(value))
-        return put_str(buffer, value);
+        return is_small(codec, value, PyUnicode_GET_LENGTH(value))
+                   ? put_str(buffer, value)
+                   : put_attached(codec, buffer, value);
     if (value == Py_None)
         return put_tag(buffer, TAG_NONE);
     if (PyFloat_CheckExact(value)) {
@@ -102,17 +162,19 @@ put_compact(struct ix_buffer *buffer, PyObject *value, int depth)
     if (PyBool_Check(value))
         return put_tag(buffer, value == Py_True ? TAG_TRUE : TAG_FALSE);
     if (PyBytes_CheckExact(value))
-        return put_sized(buffer, TAG_BYTES, PyBytes_AS_STRING(value),
-                         (size_t)PyBytes_GET_SIZE(value));
+        return is_small(codec, value, PyBytes_GET_SIZE(value))
+                   ? put_sized(buffer, TAG_BYTES, PyBytes_AS_STRING(value),
+                               (size_t)PyBytes_GET_SIZE(value))
+                   : put_attached(codec, buffer, value);
     if (PyTuple_CheckExact(value))
-        return put_tuple(buffer, value, depth);
-    return FIT_NO;
+        return put_tuple(codec, buffer, value, depth);
+    return put_attached(codec, buffer, value);
 }
 
 /* ---- pickles ---- */
 
 static bool
-contains(const char *data, Py_ssize_t length, const char *word)
+contains(const char *data, size_t length, const char *word)
 {
     size_t n = strlen(word);
     const char *end = data + length;
@@ -127,29 +189,38 @@ contains(const char *data, Py_ssize_t length, const char *word)
     return false;
 }
 
-/* Pickles `value`; NULL without an exception where the fallback has to look at it. */
-static PyObject *
-try_pickle(struct ix_codec *codec, PyObject *value)
+/* Whether the pickle, which is complete, may go as it is. */
+static bool
+is_self_sufficient(struct ix_codec *codec, const char *data, size_t length)
 {
-    PyObject *args[2] = {value, codec->protocol};
-    if (ix_codec_import_pickle(codec) < 0)
-        return NULL;
-    PyObject *bytes = PyObject_Vectorcall(codec->pickle_dumps, args, 2, NULL);
-    if (bytes == NULL) {
-        /* Not swallowed: the fallback meets the same failure and explains it. */
-        if (PyErr_ExceptionMatches(PyExc_Exception))
-            PyErr_Clear();
-        return NULL;
-    }
-    if (codec->main_by_value
-        && contains(PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes), "__main__"))
-        Py_CLEAR(bytes);
-    return bytes;
+    return !codec->main_by_value || !contains(data, length, "__main__");
 }
 
-/* Appends what was pickled; steals `bytes`, which may be NULL. */
+/* A plain pickle, behind its tag and size. As ix_pickle_plain(). */
 static int
-put_pickle(struct ix_buffer *buffer, PyObject *bytes)
+put_plain(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value)
+{
+    struct ix_mark start = ix_buffer_mark(buffer);
+    uint64_t size = 0;
+    if (put_fixed(buffer, TAG_PICKLE, &size) != FIT_YES)
+        return -1;
+    size_t body = buffer->length;
+    int result = ix_pickle_plain(codec, buffer, value);
+    if (result > 0) {
+        size = buffer->length - body;
+        memcpy(buffer->data + body - 8, &size, 8);
+        if (is_self_sufficient(codec, buffer->data + body, size))
+            return 1;
+        result = 0;
+    }
+    ix_buffer_rewind(buffer, start);
+    return result;
+}
+
+/* Appends what a helper pickled, with attachments if there are some since `start`. Steals `bytes`, which
+ * may be NULL. */
+static int
+put_pickle(struct ix_buffer *buffer, PyObject *bytes, struct ix_mark start)
 {
     if (bytes == NULL)
         return -1;
@@ -158,24 +229,68 @@ put_pickle(struct ix_buffer *buffer, PyObject *bytes)
         Py_DECREF(bytes);
         return -1;
     }
-    enum fit fit = put_sized(buffer, TAG_PICKLE, PyBytes_AS_STRING(bytes),
-                             (size_t)PyBytes_GET_SIZE(bytes));
+    bool attached = ix_buffer_mark(buffer).attachments != start.attachments;
+    enum fit fit = put_sized(buffer, attached ? TAG_PICKLE_ATTACHED : TAG_PICKLE,
+                             PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
     Py_DECREF(bytes);
     return fit == FIT_YES ? 0 : -1;
+}
+
+/* A pickle with attachments. Returns it; NULL without an exception where the fallback has to look. */
+static PyObject *
+dumps_attaching(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value, PyObject *pack)
+{
+    struct ix_mark start = ix_buffer_mark(buffer);
+    PyObject *bytes = PyObject_CallFunctionObjArgs(codec->dumps_attaching, value, pack, NULL);
+    if (bytes != NULL && PyBytes_Check(bytes)
+        && is_self_sufficient(codec, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)))
+        return bytes;
+    /* Not swallowed: the fallback meets the same failure and explains it. */
+    if (bytes == NULL && PyErr_ExceptionMatches(PyExc_Exception)
+        && !PyErr_ExceptionMatches(PyExc_MemoryError))
+        PyErr_Clear();
+    Py_XDECREF(bytes);
+    ix_buffer_rewind(buffer, start);
+    return NULL;
+}
+
+/* What has no compact form. `tuple` and `kwargs` are those of a call, or NULL. */
+static int
+put_pickled(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value, PyObject *tuple,
+            PyObject *kwargs)
+{
+    struct ix_mark start = ix_buffer_mark(buffer);
+    int plain = put_plain(codec, buffer, value);
+    if (plain != 0)
+        return plain > 0 ? 0 : -1;
+    PyObject *pack = ix_pack_begin(codec, buffer);
+    if (pack == NULL)
+        return -1;
+    PyObject *bytes = dumps_attaching(codec, buffer, value, pack);
+    if (bytes == NULL && !PyErr_Occurred()) {
+        if (tuple == NULL)
+            bytes = PyObject_CallFunctionObjArgs(codec->dumps_value, value, pack, NULL);
+        else
+            bytes = PyObject_CallFunctionObjArgs(codec->dumps_call, tuple, kwargs, pack, NULL);
+    }
+    ix_pack_end(pack);
+    int result = put_pickle(buffer, bytes, start);
+    if (result < 0)
+        ix_buffer_rewind(buffer, start);
+    return result;
 }
 
 int
 ix_encode_value(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value)
 {
-    size_t start = buffer->length;
-    enum fit fit = put_compact(buffer, value, TUPLE_DEPTH);
-    if (fit != FIT_NO)
-        return fit == FIT_YES ? 0 : -1;
-    buffer->length = start;
-    PyObject *bytes = try_pickle(codec, value);
-    if (bytes == NULL && !PyErr_Occurred())
-        bytes = PyObject_CallOneArg(codec->dumps_value, value);
-    return put_pickle(buffer, bytes);
+    struct ix_mark start = ix_buffer_mark(buffer);
+    enum fit fit = put_compact(codec, buffer, value, TUPLE_DEPTH);
+    if (fit == FIT_YES)
+        fit = settle(buffer);
+    if (fit == FIT_YES)
+        return 0;
+    ix_buffer_rewind(buffer, start);
+    return fit == FIT_ERROR ? -1 : put_pickled(codec, buffer, value, NULL, NULL);
 }
 
 int
@@ -190,16 +305,17 @@ ix_encode_raised(struct ix_buffer *buffer, PyObject *bytes)
 /* ---- calls ---- */
 
 static enum fit
-put_call(struct ix_buffer *buffer, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+put_call(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *const *args, Py_ssize_t nargs,
+         PyObject *kwnames)
 {
     Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     uint32_t counts[2] = {(uint32_t)nargs, (uint32_t)nkw};
     enum fit fit = put_fixed(buffer, TAG_CALL, counts);
     for (Py_ssize_t i = 0; fit == FIT_YES && i < nargs + nkw; i++) {
         if (i >= nargs)
-            fit = put_compact(buffer, PyTuple_GET_ITEM(kwnames, i - nargs), 0);
+            fit = put_compact(codec, buffer, PyTuple_GET_ITEM(kwnames, i - nargs), 0);
         if (fit == FIT_YES)
-            fit = put_compact(buffer, args[i], TUPLE_DEPTH);
+            fit = put_compact(codec, buffer, args[i], TUPLE_DEPTH);
     }
     return fit;
 }
@@ -229,24 +345,26 @@ int
 ix_encode_call(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *const *args,
                Py_ssize_t nargs, PyObject *kwnames)
 {
-    size_t start = buffer->length;
-    enum fit fit = put_call(buffer, args, nargs, kwnames);
-    if (fit != FIT_NO)
-        return fit == FIT_YES ? 0 : -1;
-    buffer->length = start;
+    struct ix_mark start = ix_buffer_mark(buffer);
+    enum fit fit = put_call(codec, buffer, args, nargs, kwnames);
+    if (fit == FIT_YES)
+        fit = settle(buffer);
+    if (fit == FIT_YES)
+        return 0;
+    ix_buffer_rewind(buffer, start);
+    if (fit == FIT_ERROR)
+        return -1;
 
-    PyObject *pair = NULL, *bytes = NULL;
+    PyObject *pair = NULL;
+    int result = -1;
     PyObject *tuple = args_tuple(args, nargs);
     PyObject *kwargs = kwargs_dict(args + nargs, kwnames);
     if (tuple != NULL && kwargs != NULL)
         pair = PyTuple_Pack(2, tuple, kwargs);
-    if (pair != NULL) {
-        bytes = try_pickle(codec, pair);
-        if (bytes == NULL && !PyErr_Occurred())
-            bytes = PyObject_CallFunctionObjArgs(codec->dumps_call, tuple, kwargs, NULL);
-    }
+    if (pair != NULL)
+        result = put_pickled(codec, buffer, pair, tuple, kwargs);
     Py_XDECREF(tuple);
     Py_XDECREF(kwargs);
     Py_XDECREF(pair);
-    return put_pickle(buffer, bytes);
+    return result;
 }

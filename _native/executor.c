@@ -152,6 +152,7 @@ executor_submit(struct executor *self, PyTypeObject *cls, PyObject *const *args,
     }
     if (check_pool(self) < 0)
         return NULL;
+    ix_releases_drain(state->releases);
     struct ix_task *task = encode_task(state, args, nargs, kwnames);
     if (task == NULL)
         return fail_submit(state, pool);

@@ -39,10 +39,12 @@ segment_free(struct ix_segment *segment)
     for (uint32_t i = 0; i < segment->count; i++) {
         struct ix_range *range = atomic_load_explicit(&segment->ranges[i], memory_order_relaxed);
         if (range != NULL) {
+            ix_attachments_free(range->attachments);
             free(range->data);
             free(range);
         }
     }
+    ix_attachments_free(segment->attachments);
     free(segment->data);
     free(segment->offsets);
     free(segment);
@@ -98,7 +100,8 @@ append_segment_locked(struct ix_job *job, struct ix_segment *segment)
 }
 
 int
-ix_job_seal(struct ix_job *job, char *data, size_t length, uint32_t *offsets, uint32_t count)
+ix_job_seal(struct ix_job *job, char *data, size_t length, uint32_t *offsets, uint32_t count,
+            struct ix_attachments *attachments)
 {
     struct ix_segment *segment = calloc(1, sizeof *segment + count * sizeof segment->ranges[0]);
     if (segment == NULL)
@@ -107,6 +110,7 @@ ix_job_seal(struct ix_job *job, char *data, size_t length, uint32_t *offsets, ui
     segment->data = data;
     segment->length = length;
     segment->offsets = offsets;
+    segment->attachments = attachments;
     pthread_mutex_lock(&job->lock);
     append_segment_locked(job, segment);
     bool push = !job->queued && job->end == IX_JOB_GOES_ON;
@@ -241,8 +245,33 @@ make_room(struct ix_job *job, struct ix_claim *claim, size_t needed)
     return data != NULL;
 }
 
+/* They come before the item counts as complete, so whoever publishes it finds them. */
+static void
+keep_attachments(struct ix_job *job, struct ix_claim *claim, struct ix_buffer *outcome,
+                 uint32_t item)
+{
+    struct ix_attachments *attachments = ix_buffer_detach(outcome);
+    attachments->item = item;
+    pthread_mutex_lock(&job->lock);
+    attachments->next = claim->attachments;
+    claim->attachments = attachments;
+    pthread_mutex_unlock(&job->lock);
+}
+
+/* Takes those of the items below `done`, which are behind those of later ones. */
+static struct ix_attachments *
+take_attachments_locked(struct ix_claim *claim, uint32_t done)
+{
+    struct ix_attachments **place = &claim->attachments;
+    while (*place != NULL && (*place)->item >= done)
+        place = &(*place)->next;
+    struct ix_attachments *taken = *place;
+    *place = NULL;
+    return taken;
+}
+
 bool
-ix_job_add(struct ix_job *job, struct ix_claim *claim, const struct ix_buffer *outcome)
+ix_job_add(struct ix_job *job, struct ix_claim *claim, struct ix_buffer *outcome)
 {
     uint64_t progress = atomic_load_explicit(&claim->progress, memory_order_relaxed);
     size_t length = (size_t)(progress >> IX_PROGRESS_BITS);
@@ -251,6 +280,8 @@ ix_job_add(struct ix_job *job, struct ix_claim *claim, const struct ix_buffer *o
         return false;
     if (outcome->length != 0)
         memcpy(claim->data + length, outcome->data, outcome->length);
+    if (outcome->attachments != NULL)
+        keep_attachments(job, claim, outcome, (uint32_t)(progress & IX_CLAIM_MAX));
     progress += ((uint64_t)outcome->length << IX_PROGRESS_BITS) + 1;
     atomic_store_explicit(&claim->progress, progress, memory_order_release);
     return true;
@@ -272,6 +303,7 @@ publish_locked(struct ix_claim *claim, uint64_t progress, char *data)
         .count = done - claim->published,
         .length = length - claim->published_length,
         .data = data,
+        .attachments = take_attachments_locked(claim, done),
     };
     atomic_store_explicit(&claim->segment->ranges[claim->index + claim->published], range,
                           memory_order_release);
@@ -327,6 +359,7 @@ ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost)
     if (!forsaken && lost)
         lose_locked(job, claim->first + claim->published);
     pthread_mutex_unlock(&job->lock);
+    ix_attachments_free(claim->attachments); /* of what is lost */
     free(claim->data);
     if (!forsaken)
         announce(job);

@@ -26,6 +26,7 @@ struct ix_range {
     uint32_t count;
     size_t length;
     char *data;
+    struct ix_attachments *attachments; /* what data refers to, or NULL */
 };
 
 struct ix_segment {
@@ -34,7 +35,8 @@ struct ix_segment {
     uint32_t count;
     size_t length;
     char *data;
-    uint32_t *offsets; /* of each item in data */
+    uint32_t *offsets;                  /* of each item in data */
+    struct ix_attachments *attachments; /* what data refers to, or NULL */
     _Atomic(struct ix_range *) ranges[];
 };
 
@@ -78,6 +80,7 @@ struct ix_claim {
     uint32_t published;      /* items */
     size_t published_length; /* and bytes of their outcomes */
     char *data;              /* the outcomes; the worker moves it, and only under the lock */
+    struct ix_attachments *attachments; /* of outcomes that are not published, the newest first */
     /* the worker's own: */
     size_t capacity;
     /* atomic: */
@@ -95,18 +98,19 @@ void ix_job_release(struct ix_job *job); /* NULL is fine. Context: any */
 /* The same for what may be a task or a job, or NULL. */
 void ix_entry_release(struct ix_entry *entry);
 
-/* Appends a segment; steals data and offsets unless it fails for memory (-1). Returns 1 if the job must
- * be put into the queue (with a reference of its own), 0 if it is there. Context: the owner. */
-int ix_job_seal(struct ix_job *job, char *data, size_t length, uint32_t *offsets, uint32_t count);
+/* Appends a segment; steals data, offsets and attachments unless it fails for memory (-1). Returns 1 if
+ * the job must be put into the queue (with a reference of its own), 0 if it is there. Context: the owner. */
+int ix_job_seal(struct ix_job *job, char *data, size_t length, uint32_t *offsets, uint32_t count,
+                struct ix_attachments *attachments);
 /* No more items will come. Context: the owner. */
 void ix_job_complete(struct ix_job *job);
 
 /* Claims the next items; false if there are none. `more`: put the job back into the queue. The claim
  * stays where it is until ix_job_settle(). Context: a worker. `workers`: how many share the rest. */
 bool ix_job_claim(struct ix_job *job, unsigned workers, struct ix_claim *claim, bool *more);
-/* Adds the outcome of the claim's next item. Returns false without memory: then settle, which ends the
+/* Adds the outcome of the claim's next item; takes its attachments. Returns false without memory: then settle, which ends the
  * job as broken. Context: a worker. */
-bool ix_job_add(struct ix_job *job, struct ix_claim *claim, const struct ix_buffer *outcome);
+bool ix_job_add(struct ix_job *job, struct ix_claim *claim, struct ix_buffer *outcome);
 /* Publishes what is left of the claim, which is over. `lost`: the item after the last one added has no
  * outcome for want of memory. Returns false if the claim was forsaken: then it has left the job before,
  * and what it brings is dropped. Context: a worker. */

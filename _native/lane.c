@@ -39,16 +39,41 @@ put_pair(struct ix_worker *worker, PyObject *pair, struct ix_buffer *outcome)
     return (enum ix_outcome)kind;
 }
 
+static bool
+is_shared(struct ix_attachments *attachments)
+{
+    return attachments != NULL && attachments->shared;
+}
+
+/* Context: owner GIL. What goes along with a message and its callable. None stands for what is written to on
+ * both sides, and must not go. Returns a new reference, or NULL with an exception set. */
+static PyObject *
+describe_attached(struct ix_callable *callable, struct ix_attachments *attachments,
+                  const char *data, size_t length)
+{
+    if (is_shared(callable->attachments) || is_shared(attachments))
+        return Py_NewRef(Py_None);
+    PyObject *list = PyList_New(0);
+    if (list != NULL
+        && (ix_remote_describe(list, callable->attachments, callable->data, callable->length) < 0
+            || ix_remote_describe(list, attachments, data, length) < 0))
+        Py_CLEAR(list);
+    return list;
+}
+
 enum ix_outcome
 ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffer *outcome)
 {
     struct ix_callable *callable = task->callable;
     outcome->length = 0;
     ix_worker_to_owner(worker);
-    PyObject *pair = PyObject_CallMethod(
-        (PyObject *)worker->pool, "run_in_process", "iIIy#y#", (int)task->lane,
-        (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
-        (Py_ssize_t)callable->length, task->data, (Py_ssize_t)task->length);
+    PyObject *pair = NULL;
+    PyObject *attached = describe_attached(callable, task->attachments, task->data, task->length);
+    if (attached != NULL)
+        pair = PyObject_CallMethod(
+            (PyObject *)worker->pool, "run_in_process", "iIIy#y#N", (int)task->lane,
+            (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
+            (Py_ssize_t)callable->length, task->data, (Py_ssize_t)task->length, attached);
     enum ix_outcome kind = put_pair(worker, pair, outcome);
     ix_worker_to_own(worker);
     return kind;
@@ -128,12 +153,17 @@ run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim, u
     PyObject *outcomes;
 
     ix_worker_to_owner(worker);
-    PyObject *result = PyObject_CallMethod(
-        (PyObject *)worker->pool, "run_items_in_process", "iIIy#Iy#y#", (int)job->lane,
-        (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
-        (Py_ssize_t)callable->length, (unsigned int)job->arity, rest.segment->data + rest.start,
-        (Py_ssize_t)(rest.end - rest.start), rest.segment->offsets + rest.first,
-        (Py_ssize_t)(rest.count * sizeof(uint32_t)));
+    const char *items = rest.segment->data + rest.start;
+    size_t length = rest.end - rest.start;
+    PyObject *result = NULL;
+    PyObject *attached = describe_attached(callable, rest.segment->attachments, items, length);
+    if (attached != NULL)
+        result = PyObject_CallMethod((PyObject *)worker->pool, "run_items_in_process",
+                                     "iIIy#Iy#y#N", (int)job->lane, (unsigned int)callable->id,
+                                     (unsigned int)callable->form, callable->data,
+                                     (Py_ssize_t)callable->length, (unsigned int)job->arity, items,
+                                     (Py_ssize_t)length, rest.segment->offsets + rest.first,
+                                     (Py_ssize_t)(rest.count * sizeof(uint32_t)), attached);
     if (result != NULL
         && PyArg_ParseTuple(result, "iLO!i", &said, &elapsed_ns, &PyList_Type, &outcomes, &stopped))
         verdict = add_outcomes(job, claim, outcomes, said);

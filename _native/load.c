@@ -163,16 +163,26 @@ refresh_world(struct ix_worker *worker)
 }
 
 static PyObject *
-load_bytes(struct ix_inside *inside, uint32_t form, const char *data, size_t length)
+load_bytes(struct ix_inside *inside, uint32_t form, const char *data, size_t length,
+           PyObject *unpack)
 {
-    return PyObject_CallFunction(inside->load_callable, "Iy#", (unsigned int)form, data,
-                                 (Py_ssize_t)length);
+    return PyObject_CallFunction(inside->load_callable, "Iy#O", (unsigned int)form, data,
+                                 (Py_ssize_t)length, unpack);
 }
 
 static PyObject *
 load_once(struct ix_inside *inside, struct ix_callable *callable)
 {
-    return load_bytes(inside, callable->form, callable->data, callable->length);
+    bool attached = callable->attachments != NULL || inside->codec.renamed != NULL;
+    PyObject *unpack = attached ? ix_unpack_new(&inside->codec) : Py_NewRef(Py_None);
+    if (unpack == NULL)
+        return NULL;
+    PyObject *loaded = load_bytes(inside, callable->form, callable->data, callable->length, unpack);
+    if (attached)
+        ix_pack_end(unpack);
+    else
+        Py_DECREF(unpack);
+    return loaded;
 }
 
 /* After a failure to find a callable by its name: it may exist in the owner alone, and go by value.
@@ -189,7 +199,7 @@ load_by_value(struct ix_worker *worker, struct ix_callable *callable)
     PyObject *error = PyErr_GetRaisedException();
     char *data = ask_owner(worker, "by_value", callable, &length);
     if (data != NULL) {
-        loaded = load_bytes(&worker->inside, IX_FORM_BY_VALUE, data, length);
+        loaded = load_bytes(&worker->inside, IX_FORM_BY_VALUE, data, length, Py_None);
         if (loaded == NULL)
             PyErr_Clear(); /* the first failure says more */
         free(data);

@@ -77,12 +77,14 @@ seal(struct map *self)
     char *data = ix_buffer_steal(&feed->buffer);
     int push = -1;
     if (data != NULL)
-        push = ix_job_seal(self->job, data, length, feed->offsets, feed->count);
+        push = ix_job_seal(self->job, data, length, feed->offsets, feed->count,
+                           feed->buffer.attachments);
     if (push < 0) {
         free(data);
         PyErr_NoMemory();
         return -1;
     }
+    ix_buffer_detach(&feed->buffer);
     feed->offsets = NULL;
     feed->count = feed->capacity = 0;
     feed->target = next_target(feed->target, self->job->chunksize);
@@ -174,7 +176,7 @@ feed_one(struct map *self, struct ix_module *state)
     PyObject *item = next_item(self);
     if (item == NULL)
         return PyErr_Occurred() ? -1 : end_input(self);
-    size_t start = feed->buffer.length;
+    struct ix_mark start = ix_buffer_mark(&feed->buffer);
     int encoded = -1;
     if (reserve_offset(feed))
         encoded = ix_encode_value(&state->codec, &feed->buffer, item);
@@ -182,10 +184,10 @@ feed_one(struct map *self, struct ix_module *state)
         PyErr_NoMemory();
     Py_DECREF(item);
     if (encoded < 0) {
-        feed->buffer.length = start;
+        ix_buffer_rewind(&feed->buffer, start);
         return end_input_by_failure(self, state);
     }
-    feed->offsets[feed->count++] = (uint32_t)start;
+    feed->offsets[feed->count++] = (uint32_t)start.length;
     self->encoded++;
     return time_to_seal(self) ? seal(self) : 0;
 }
@@ -254,6 +256,7 @@ static int
 next_range(struct map *self, struct ix_module *state)
 {
     ix_job_drop_before(self->job, self->position);
+    ix_releases_drain(state->releases);
     if (self->position == self->encoded) {
         if (self->failure != NULL) {
             PyErr_SetRaisedException(Py_NewRef(self->failure));

@@ -143,10 +143,13 @@ module_exec(PyObject *module)
     struct ix_module *state = PyModule_GetState(module);
     ix_runtime_init();
     state->callables = PyDict_New();
-    /* Callable and Future are not for Python to name. */
+    state->releases = ix_releases_here();
+    /* Callable, ForeignBuffer and Future are not for Python to name. */
     state->callable_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ix_callable_spec,
                                                                     NULL);
-    if (state->callables == NULL || state->callable_type == NULL
+    state->foreign_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ix_foreign_spec, NULL);
+    if (state->callables == NULL || state->callable_type == NULL || state->releases == NULL
+        || state->foreign_type == NULL || add_type(module, &ix_shared_spec, &state->shared_type) < 0
         || add_type(module, &ix_outbox_spec, &state->outbox_type) < 0
         || add_type(module, &ix_pool_spec, &state->pool_type) < 0
         || add_type(module, &ix_executor_spec, &state->executor_type) < 0
@@ -172,6 +175,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->child_type);
     Py_VISIT(state->alarm_type);
     Py_VISIT(state->run_type);
+    Py_VISIT(state->foreign_type);
+    Py_VISIT(state->shared_type);
     Py_VISIT(state->future_type);
     Py_VISIT(state->callables);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(bindings); i++)
@@ -192,6 +197,8 @@ module_clear(PyObject *module)
     Py_CLEAR(state->child_type);
     Py_CLEAR(state->alarm_type);
     Py_CLEAR(state->run_type);
+    Py_CLEAR(state->foreign_type);
+    Py_CLEAR(state->shared_type);
     Py_CLEAR(state->future_type);
     Py_CLEAR(state->callables);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(bindings); i++)
@@ -204,6 +211,7 @@ static void
 module_free(void *module)
 {
     module_clear(module);
+    ix_releases_release(((struct ix_module *)PyModule_GetState(module))->releases);
 }
 
 static PyModuleDef_Slot module_slots[] = {

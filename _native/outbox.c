@@ -56,6 +56,19 @@ ix_outbox_ring(struct ix_outbox *outbox)
         ix_park_wake_all(&outbox->word);
 }
 
+void
+ix_outbox_nudge(struct ix_outbox *outbox)
+{
+    uint32_t word = atomic_load(&outbox->word);
+    while (word == IX_OUTBOX_AWAKE || word == IX_OUTBOX_ASLEEP) {
+        if (atomic_compare_exchange_weak(&outbox->word, &word, IX_OUTBOX_NUDGED)) {
+            if (word == IX_OUTBOX_ASLEEP)
+                ix_park_wake_all(&outbox->word);
+            return;
+        }
+    }
+}
+
 struct ix_task *
 ix_outbox_take(struct ix_outbox *outbox)
 {
@@ -77,9 +90,13 @@ ix_outbox_wait(struct ix_outbox *outbox)
         uint32_t awake = IX_OUTBOX_AWAKE;
         if (atomic_load(&outbox->head) != NULL)
             return true;
-        if (!atomic_compare_exchange_strong(&outbox->word, &awake, IX_OUTBOX_ASLEEP)
-            && awake == IX_OUTBOX_CLOSED)
-            return atomic_load(&outbox->head) != NULL;
+        if (!atomic_compare_exchange_strong(&outbox->word, &awake, IX_OUTBOX_ASLEEP)) {
+            if (awake == IX_OUTBOX_CLOSED)
+                return atomic_load(&outbox->head) != NULL;
+            /* nudged; if it is closed just now, the next call sees that */
+            atomic_compare_exchange_strong(&outbox->word, &awake, IX_OUTBOX_AWAKE);
+            return true;
+        }
         if (atomic_load(&outbox->head) == NULL)
             ix_park_wait(&outbox->word, IX_OUTBOX_ASLEEP, -1);
         uint32_t asleep = IX_OUTBOX_ASLEEP;

@@ -14,7 +14,12 @@ struct ix_outbox {
     _Atomic(struct ix_task *) head;
 };
 
-enum ix_outbox_word { IX_OUTBOX_AWAKE, IX_OUTBOX_ASLEEP, IX_OUTBOX_CLOSED };
+enum ix_outbox_word {
+    IX_OUTBOX_AWAKE,
+    IX_OUTBOX_ASLEEP,
+    IX_OUTBOX_NUDGED, /* awake, and has something else to do before it may sleep */
+    IX_OUTBOX_CLOSED,
+};
 
 struct ix_outbox *ix_outbox_new(void); /* one reference, or NULL without memory */
 void ix_outbox_acquire(struct ix_outbox *outbox);
@@ -24,9 +29,11 @@ void ix_outbox_release(struct ix_outbox *outbox); /* the last one: must be empty
 void ix_outbox_push(struct ix_outbox *outbox, struct ix_task *task);
 /* Wakes the notifier if it sleeps. Context: any GIL or none. */
 void ix_outbox_ring(struct ix_outbox *outbox);
+/* Lets ix_outbox_wait() return once although there may be nothing. Context: any GIL or none. */
+void ix_outbox_nudge(struct ix_outbox *outbox);
 /* Takes all, oldest first, linked by entry.next; NULL if there is none. Context: any. */
 struct ix_task *ix_outbox_take(struct ix_outbox *outbox);
-/* Sleeps until there is something or it is closed; false if closed and empty.
+/* Sleeps until there is something, it is nudged or closed; false if closed and empty.
  * Context: the notifier, no GIL held. */
 bool ix_outbox_wait(struct ix_outbox *outbox);
 void ix_outbox_close(struct ix_outbox *outbox);

@@ -58,19 +58,29 @@ outbox_dealloc(struct ix_outbox_object *self)
     Py_DECREF(type);
 }
 
+static void
+nudge(void *outbox)
+{
+    ix_outbox_nudge(outbox);
+}
+
 PyDoc_STRVAR(outbox_serve_doc, "serve($self, /)\n--\n\n"
 "Publish finished futures as they come, until the outbox is closed. For the notifier thread.");
 
 static PyObject *
 outbox_serve(struct ix_outbox_object *self, PyObject *Py_UNUSED(ignored))
 {
+    struct ix_releases *releases = ix_state_of(Py_TYPE(self))->releases;
     bool open = true;
+    ix_releases_listen(releases, nudge, self->outbox);
     while (open) {
+        ix_releases_drain(releases);
         Py_BEGIN_ALLOW_THREADS
         open = ix_outbox_wait(self->outbox);
         Py_END_ALLOW_THREADS
         ix_future_publish_all(self->outbox, ix_outbox_take(self->outbox), false);
     }
+    ix_releases_ignore(releases, self->outbox);
     Py_RETURN_NONE;
 }
 

@@ -56,6 +56,7 @@ enum ix_seat_word {
     IX_SEAT_NOTIFIED,
     IX_SEAT_WATCHING, /* on the stack; its thread is awake and watches the word */
     IX_SEAT_SLEEPING, /* on the stack; its thread sleeps: a wake-up needs the system call */
+    IX_SEAT_NUDGED, /* on the stack; its thread has something else to do, and then goes on waiting */
 };
 
 struct ix_queue_counts {
@@ -132,8 +133,12 @@ void ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat);
  * EMPTY: then ix_queue_sleep() follows, and another take. LEAVE: nothing more will come.
  * Context: the worker, its GIL held or not. */
 enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry);
-/* Waits until notified. Context: the worker, no GIL held. */
-void ix_queue_sleep(struct ix_seat *seat);
+/* Waits until notified; false if it was only nudged: look what there is to do, then wait again.
+ * Context: the worker, no GIL held. */
+bool ix_queue_sleep(struct ix_seat *seat);
+/* Makes a worker that waits return from ix_queue_sleep() for a moment; does nothing to one that does not
+ * wait. Context: any; the seat must stay while this runs. */
+void ix_seat_nudge(struct ix_seat *seat);
 /* The worker is awake from now on. Context: the worker. */
 void ix_seat_wake(struct ix_seat *seat);
 /* The worker has left; it has been awake for no time as yet. Context: the worker. */

@@ -30,20 +30,37 @@ ix_seat_awake_ns(struct ix_seat *seat)
     return since == 0 ? awake : awake + ix_coarse_now_ns() - since;
 }
 
-void
+bool
 ix_queue_sleep(struct ix_seat *seat)
 {
     uint32_t word = IX_SEAT_WATCHING;
     begin_wait(seat);
-    bool notified = seat->may_spin && ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING);
-    if (!notified
+    bool changed = seat->may_spin && ix_spin_wait(&seat->spin, &seat->word, ~0u, IX_SEAT_WATCHING);
+    if (!changed
         && atomic_compare_exchange_strong_explicit(&seat->word, &word, IX_SEAT_SLEEPING,
                                                    memory_order_acq_rel, memory_order_acquire)) {
         while (atomic_load_explicit(&seat->word, memory_order_acquire) == IX_SEAT_SLEEPING)
             ix_park_wait(&seat->word, IX_SEAT_SLEEPING, -1);
     }
+    word = IX_SEAT_NUDGED;
+    if (atomic_compare_exchange_strong(&seat->word, &word, IX_SEAT_WATCHING))
+        return false;
     ix_seat_wake(seat);
     seat->woken = true;
+    return true;
+}
+
+void
+ix_seat_nudge(struct ix_seat *seat)
+{
+    uint32_t word = atomic_load(&seat->word);
+    while (word == IX_SEAT_WATCHING || word == IX_SEAT_SLEEPING) {
+        if (atomic_compare_exchange_weak(&seat->word, &word, IX_SEAT_NUDGED)) {
+            if (word == IX_SEAT_SLEEPING)
+                ix_park_wake_one(&seat->word);
+            return;
+        }
+    }
 }
 
 static void

@@ -80,6 +80,7 @@ ix_future_decode(PyObject *self)
     if (future->decoders == 0
         && ix_task_abandonment(future->task) == 0) /* else it is the worker's */
         ix_task_drop_data(future->task);
+    ix_releases_drain(state->releases); /* the task's arguments are back by now */
     Py_DECREF(outcome);
     return 0;
 }

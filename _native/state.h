@@ -18,8 +18,9 @@
 
 struct ix_module {
     PyTypeObject *callable_type, *outbox_type, *pool_type, *executor_type, *map_type, *worker_type,
-        *child_type, *alarm_type, *run_type;
-    PyTypeObject *future_type; /* made by configure(): it needs concurrent.futures */
+        *child_type, *alarm_type, *run_type, *foreign_type, *shared_type;
+    PyTypeObject *future_type;    /* made by configure(): it needs concurrent.futures */
+    struct ix_releases *releases; /* the interpreter's; one reference */
     /* The owner's side, set by configure(); NULL in an interpreter that only works for another. */
     struct ix_codec codec;
     PyObject *callables; /* dict: function -> Callable, for those that workers keep */
@@ -141,6 +142,19 @@ PyObject *ix_map_new(struct ix_module *state, struct ix_pool_object *pool, PyObj
 
 /* child.c: the far end of the process lane. */
 extern PyType_Spec ix_child_spec;
+
+/* borrow.c */
+extern PyType_Spec ix_foreign_spec;
+
+/* shared.c */
+#define IX_SHARED_NAME "interp_executor.SharedBuffer"
+struct ix_shared_object {
+    PyObject_HEAD
+    struct ix_attachment *attachment; /* one reference */
+};
+extern PyType_Spec ix_shared_spec;
+/* A handle on memory of the kind SHARED. Steals the reference, even when it fails. */
+PyObject *ix_shared_new(PyTypeObject *type, struct ix_attachment *attachment);
 
 struct ix_worker;
 /* worker.c */

@@ -40,6 +40,7 @@ ix_callable_new(uint32_t id, uint32_t form, const char *data, size_t length)
     callable->id = id;
     callable->form = form;
     callable->length = length;
+    callable->attachments = NULL;
     if (length != 0)
         memcpy(callable->data, data, length);
     return callable;
@@ -55,8 +56,10 @@ void
 ix_callable_release(struct ix_callable *callable)
 {
     if (callable != NULL
-        && atomic_fetch_sub_explicit(&callable->refs, 1, memory_order_acq_rel) == 1)
+        && atomic_fetch_sub_explicit(&callable->refs, 1, memory_order_acq_rel) == 1) {
+        ix_attachments_free(callable->attachments);
         free(callable);
+    }
 }
 
 /* Every task has room for a small outcome, so that small results need no allocation either. */
@@ -81,6 +84,7 @@ ix_task_new(struct ix_callable *callable, struct ix_buffer *arguments)
     task->future = NULL;
     task->data = task->room;
     task->length = 0;
+    task->attachments = NULL;
     task->capacity = (uint32_t)room;
     task->outcome = IX_OUTCOME_NONE;
     task->lane = IX_LANE_ANY;
@@ -119,6 +123,10 @@ ix_task_drop_data(struct ix_task *task)
         free(task->data);
     task->data = task->room;
     task->length = 0;
+    if (task->attachments != NULL) {
+        ix_attachments_free(task->attachments);
+        task->attachments = NULL;
+    }
 }
 
 bool
@@ -137,6 +145,7 @@ ix_task_set_data(struct ix_task *task, struct ix_buffer *buffer)
         task->data = data;
     }
     task->length = length;
+    task->attachments = ix_buffer_detach(buffer);
     return true;
 }
 

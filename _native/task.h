@@ -80,6 +80,7 @@ struct ix_callable {
     _Atomic uint32_t lane; /* IX_LANE_PROCESS once it has proved to need a process */
     uint32_t id;           /* nonzero: workers keep the decoded callable under this number */
     uint32_t form; /* how `data` is to be read: agreed between _serialize.py and _worker.py */
+    struct ix_attachments *attachments; /* what the data refers to, or NULL */
     size_t length;
     char data[];
 };
@@ -93,9 +94,10 @@ struct ix_task {
     void *future; /* the owner's, one reference while observed; under the owner's GIL only */
     char *data;   /* arguments until RUNNING, outcome once DONE; `room` or a heap block */
     size_t length;
-    uint32_t capacity; /* of room */
-    uint8_t outcome;   /* enum ix_outcome */
-    uint8_t lane;      /* enum ix_lane; set before the push */
+    struct ix_attachments *attachments; /* what data refers to, or NULL */
+    uint32_t capacity;                  /* of room */
+    uint8_t outcome;                    /* enum ix_outcome */
+    uint8_t lane;                       /* enum ix_lane; set before the push */
     char room[];
 };
 
@@ -104,7 +106,8 @@ struct ix_limits *ix_limits_new(int64_t timeout_ns, int64_t grace_ns, bool inter
 void ix_limits_acquire(struct ix_limits *limits); /* NULL is fine, here and below */
 void ix_limits_release(struct ix_limits *limits);
 
-/* Returns: a new reference, or NULL without memory. Copies `length` bytes. */
+/* Returns: a new reference, or NULL without memory. Copies `length` bytes; the attachments, if there are
+ * some, are for the caller to put in. */
 struct ix_callable *ix_callable_new(uint32_t id, uint32_t form, const char *data, size_t length);
 void ix_callable_acquire(struct ix_callable *callable);
 void ix_callable_release(struct ix_callable *callable); /* NULL is fine */
@@ -115,10 +118,11 @@ struct ix_task *ix_task_new(struct ix_callable *callable, struct ix_buffer *argu
 void ix_task_acquire(struct ix_task *task);
 void ix_task_release(struct ix_task *task); /* NULL is fine. Context: any, `future` must be gone */
 
-/* Replaces the data by the buffer's contents; false (and no data) without memory.
+/* Replaces the data by the buffer's contents and attachments; false (and no data) without memory.
  * Context: the worker that runs the task. */
 bool ix_task_set_data(struct ix_task *task, struct ix_buffer *buffer);
-/* Frees a heap block of arguments as soon as they are decoded. Context: as above. */
+/* Frees a heap block of arguments, and gives back their attachments, as soon as they are decoded.
+ * Context: as above. */
 void ix_task_drop_data(struct ix_task *task);
 
 /* PENDING -> RUNNING; false if it was cancelled. Context: the worker that took it. */
@@ -134,6 +138,17 @@ bool ix_task_abandon(struct ix_task *task, bool late, uint32_t *flags);
 bool ix_task_cancel(struct ix_task *task);
 /* Sets flags; false, with nothing set, if the task is terminal already. Context: owner GIL. */
 bool ix_task_flag(struct ix_task *task, uint32_t flags);
+
+/* Whether what the call carries is written to on both sides, or means something in this process
+ * only (a writable view, a SharedBuffer, an interpreters' queue): such a task must not be sent elsewhere.
+ * Context: the owner before the push, or whoever holds the task and has not decoded it yet. */
+static inline bool
+ix_task_is_shared(struct ix_task *task)
+{
+    struct ix_attachments *called = task->callable == NULL ? NULL : task->callable->attachments;
+    return (task->attachments != NULL && task->attachments->shared)
+           || (called != NULL && called->shared);
+}
 
 static inline enum ix_state
 ix_task_state(struct ix_task *task)

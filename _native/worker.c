@@ -49,14 +49,24 @@ error_text(void)
     return copy;
 }
 
-/* Context: own GIL; afterwards none. */
+/* What views of others still look at stays where it is: its objects are left to leak, and nobody will want
+ * them back. Context: own GIL; afterwards none. */
 static void
 end_interpreter(struct ix_worker *self)
 {
+    struct ix_releases *releases = self->inside.codec.releases;
+    if (releases != NULL) {
+        ix_releases_acquire(releases);
+        ix_releases_drain(releases);
+    }
     ix_inside_clear(&self->inside);
     Py_EndInterpreter(self->own_ts);
     ix_output_bind(NULL);
     self->own_ts = NULL;
+    if (releases != NULL) {
+        atomic_store(&releases->closed, true);
+        ix_releases_release(releases);
+    }
 }
 
 /* Makes the interpreter. Context: no GIL, before and after. Returns NULL, or why it failed, as raw
@@ -129,15 +139,30 @@ worker_open(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
     Py_RETURN_NONE;
 }
 
-/* Context: own GIL, or none. */
+/* Waits for work, and lets go meanwhile of what others give back. Context: own GIL, released, or none. */
 static void
 sleep_at_queue(struct ix_worker *self)
 {
-    if (self->own_ts != NULL)
-        self->own_ts = PyEval_SaveThread();
-    ix_queue_sleep(&self->seat);
-    if (self->own_ts != NULL)
-        PyEval_RestoreThread(self->own_ts);
+    struct ix_releases *releases = self->inside.codec.releases;
+    bool notified;
+    do {
+        if (self->own_ts != NULL) {
+            /* The seat has told that it waits; what comes back before this look is seen by it, what
+             * comes after it nudges the seat. */
+            atomic_thread_fence(memory_order_seq_cst);
+            ix_releases_drain(releases);
+            self->own_ts = PyEval_SaveThread();
+        }
+        notified = ix_queue_sleep(&self->seat);
+        if (self->own_ts != NULL)
+            PyEval_RestoreThread(self->own_ts);
+    } while (!notified);
+}
+
+static void
+nudge(void *seat)
+{
+    ix_seat_nudge(seat);
 }
 
 /* Whether the lease is over for this worker. */
@@ -165,6 +190,8 @@ serve(struct ix_worker *self, uint64_t max_runs)
             continue;
         }
         ix_worker_run(self, entry);
+        if (self->own_ts != NULL)
+            ix_releases_drain(self->inside.codec.releases);
         last = entry;
         if (is_through(self, max_runs))
             break;
@@ -196,7 +223,12 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
     self->runs = 0;
     ix_queue_arrive(&self->pool->queue, &self->seat);
     ix_worker_to_own(self);
+    struct ix_releases *releases = self->inside.codec.releases;
+    if (releases != NULL)
+        ix_releases_listen(releases, nudge, &self->seat);
     serve(self, (uint64_t)max_runs);
+    if (releases != NULL)
+        ix_releases_ignore(releases, &self->seat);
     ix_worker_to_owner(self);
     return PyBool_FromLong(max_runs != 0 && self->runs >= (uint64_t)max_runs);
 }
@@ -276,6 +308,56 @@ worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
     ix_buffer_fini(&outcome);
     ix_callable_release(callable);
     return result;
+}
+
+PyDoc_STRVAR(worker_is_viewed_doc, "is_viewed($self, /)\n--\n\n"
+"Whether other interpreters still look at memory of this one, or have yet to copy it.");
+
+static PyObject *
+worker_is_viewed(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    if (check_open(self, true) < 0)
+        return NULL;
+    ix_worker_to_own(self);
+    ix_releases_drain(self->inside.codec.releases);
+    bool viewed = self->inside.codec.releases->lent != 0;
+    ix_worker_to_owner(self);
+    return PyBool_FromLong(viewed);
+}
+
+PyDoc_STRVAR(worker_linger_doc, "linger($self, /)\n--\n\n"
+"Wait until is_viewed() would be false, or dismiss() is called.");
+
+static PyObject *
+worker_linger(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    if (check_open(self, true) < 0)
+        return NULL;
+    struct ix_releases *releases = self->inside.codec.releases;
+    ix_worker_to_own(self);
+    for (;;) {
+        uint32_t version = atomic_load(&releases->version);
+        ix_releases_drain(releases);
+        if (releases->lent == 0 || atomic_load(&releases->dismissed))
+            break;
+        Py_BEGIN_ALLOW_THREADS
+        ix_releases_sleep(releases, version);
+        Py_END_ALLOW_THREADS
+    }
+    ix_worker_to_owner(self);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(worker_dismiss_doc, "dismiss($self, /)\n--\n\n"
+"End linger(), in whichever thread it waits: what is viewed will not be freed any more.");
+
+static PyObject *
+worker_dismiss(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    if (check_open(self, true) < 0)
+        return NULL;
+    ix_releases_dismiss(self->inside.codec.releases);
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(worker_forget_doc, "forget($self, /)\n--\n\nDrop the callables kept for the present lease.");
@@ -386,6 +468,9 @@ static PyMethodDef worker_methods[] = {
     {"call", CLASS_METHOD(worker_call), worker_call_doc},
     {"present", CLASS_METHOD(worker_present), worker_present_doc},
     {"deadline", (PyCFunction)worker_deadline, METH_NOARGS, worker_deadline_doc},
+    {"is_viewed", (PyCFunction)worker_is_viewed, METH_NOARGS, worker_is_viewed_doc},
+    {"linger", (PyCFunction)worker_linger, METH_NOARGS, worker_linger_doc},
+    {"dismiss", (PyCFunction)worker_dismiss, METH_NOARGS, worker_dismiss_doc},
     {"forget", (PyCFunction)worker_forget, METH_NOARGS, worker_forget_doc},
     {"close", (PyCFunction)worker_close, METH_NOARGS, worker_close_doc},
     {NULL, NULL, 0, NULL},

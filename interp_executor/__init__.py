@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from interp_executor._executor import InterpreterPoolExecutor
     from interp_executor._hive import close_idle_workers, prewarm, set_idle_timeout
+    from interp_executor._native import SharedBuffer
     from interp_executor._stats import ExecutorStats
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "IncompatibleModuleError",
     "InterpreterPoolExecutor",
     "ProcessCrashError",
+    "SharedBuffer",
     "TaskError",
     "TaskInterrupt",
     "TaskInterrupted",
@@ -69,6 +71,7 @@ _HOMES = {
     "IncompatibleModuleError": "_errors",
     "InterpreterPoolExecutor": "_executor",
     "ProcessCrashError": "_errors",
+    "SharedBuffer": "_native",
     "TaskError": "_errors",
     "TaskInterrupt": "_errors",
     "TaskInterrupted": "_errors",

@@ -63,13 +63,15 @@ def update_world(world: bytes) -> bool:
     return _worker.update_world(world)
 
 
-def run(number: int, form: int, data: bytes, arguments: bytes) -> tuple[int, bytes, str | None]:
+def run(
+    number: int, form: int, data: bytes, arguments: bytes, attached: list[Any]
+) -> tuple[int, bytes, str | None]:
     """Run a call; see Child.run."""
     global _running
     assert _child is not None
     _running = True
     try:
-        return _child.run(number, form, data, arguments)
+        return _child.run(number, form, data, arguments, attached)
     finally:
         _running = False
 
@@ -81,13 +83,14 @@ def run_items(
     arity: int,
     items: bytes,
     offsets: bytes,
+    attached: list[Any],
 ) -> tuple[int, int, list[bytes], str | None]:
     """Run a callable on items of a map; see Child.run_items."""
     global _running
     assert _child is not None
     _running = True
     try:
-        return _child.run_items(number, form, data, arity, items, offsets)
+        return _child.run_items(number, form, data, arity, items, offsets, attached)
     finally:
         _running = False
 

@@ -12,8 +12,10 @@ import sys
 from contextvars import Context, ContextVar, copy_context
 
 from interp_executor._serialize import (
+    dumps_attaching,
     dumps_call,
     encode_callable,
+    loads_attached,
     names_lost_main,
     resolve,
 )
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from interp_executor._serialize import Pack, Unpack
+
 _places: dict[ContextVar[Any], tuple[str, str] | None] = {}
 
 
-def encode_in_context(fn: object) -> bytes | None:
+def encode_in_context(fn: object, pack: Pack) -> bytes | None:
     """Encode partial(context.run, f, ...), as asyncio.to_thread() submits it; None for all else."""
     if not isinstance(fn, functools.partial):
         return None
@@ -34,17 +38,17 @@ def encode_in_context(fn: object) -> bytes | None:
     if not isinstance(context, Context) or not fn.args or fn.func.__name__ != "run":
         return None
     inner, *args = fn.args
-    _, form, data, _ = encode_callable(inner)
-    call = _dumps(tuple(args), fn.keywords)
+    _, form, data, _ = encode_callable(inner, pack)
+    call = _dumps(tuple(args), fn.keywords, pack)
     return _pickle.dumps((form, data, call, _travellers(context)), 5)
 
 
-def _dumps(args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
+def _dumps(args: tuple[object, ...], kwargs: dict[str, object], pack: Pack) -> bytes:
     try:
-        data = _pickle.dumps((args, kwargs), 5)
+        data = dumps_attaching((args, kwargs), pack)
     except Exception:  # explained there, if it cannot cross by value either
-        return dumps_call(args, kwargs)
-    return dumps_call(args, kwargs) if names_lost_main(data) else data
+        return dumps_call(args, kwargs, pack)
+    return dumps_call(args, kwargs, pack) if names_lost_main(data) else data
 
 
 def _travellers(context: Context) -> list[tuple[str, str, bytes]]:
@@ -78,12 +82,14 @@ def _place(variable: ContextVar[Any]) -> tuple[str, str] | None:
 
 
 def decode_in_context(
-    data: bytes, load_callable: Callable[[int, bytes], Callable[..., object]]
+    data: bytes,
+    unpack: Unpack | None,
+    load_callable: Callable[[int, bytes, Unpack | None], Callable[..., object]],
 ) -> Callable[..., object]:
     """Return a callable that makes the call, in a context with what travelled."""
     form, function, call, travellers = _pickle.loads(data)
-    fn = load_callable(form, function)
-    args, kwargs = _pickle.loads(call)
+    fn = load_callable(form, function, unpack)
+    args, kwargs = loads_attached(call, unpack)
     context = copy_context()
     for module, name, value in travellers:
         __import__(module)

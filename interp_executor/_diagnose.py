@@ -1,11 +1,13 @@
 """Which part of a value cannot cross, in words. Imported only once something has failed."""
 
-import _pickle
 from collections.abc import Iterator, Mapping
 
-import cloudpickle
-
 from interp_executor._errors import TransferError
+from interp_executor._serialize import dumps_attaching, dumps_by_value, pack_nothing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from interp_executor._serialize import Pack
 
 _DEPTH = 20
 
@@ -31,21 +33,23 @@ _HINTS = {
 }
 
 
-def transfer_error(value: object, place: str, error: BaseException) -> TransferError:
+def transfer_error(
+    value: object, place: str, error: BaseException, pack: "Pack" = pack_nothing
+) -> TransferError:
     """Return the error that says which part of value, called place, cannot cross, and why."""
-    where, culprit = _find(value, place, 0)
+    where, culprit = _find(value, place, 0, pack)
     return _describe(where, culprit, error)
 
 
 def transfer_error_of_call(
-    args: tuple[object, ...], kwargs: dict[str, object], error: BaseException
+    args: tuple[object, ...], kwargs: dict[str, object], error: BaseException, pack: "Pack"
 ) -> TransferError:
     """Return the error that says which argument of a call cannot cross, and why."""
     places = [(f"argument {i}", value) for i, value in enumerate(args)]
     places += [(f"argument {name!r}", value) for name, value in kwargs.items()]
     for place, value in places:
-        if not _crosses(value):
-            return transfer_error(value, place, error)
+        if not _crosses(value, pack):
+            return transfer_error(value, place, error, pack)
     return _describe("the arguments", args, error)
 
 
@@ -63,23 +67,23 @@ def _hint(value: object) -> str | None:
     return _HINTS.get(kind.__module__) or _HINTS.get(kind.__qualname__)
 
 
-def _crosses(value: object) -> bool:
+def _crosses(value: object, pack: "Pack") -> bool:
     try:
-        _pickle.dumps(value, 5)
+        dumps_attaching(value, pack)
     except Exception:
         try:
-            cloudpickle.dumps(value, protocol=5)
+            dumps_by_value(value, pack)
         except Exception:
             return False
     return True
 
 
-def _find(value: object, place: str, depth: int) -> tuple[str, object]:
+def _find(value: object, place: str, depth: int, pack: "Pack") -> tuple[str, object]:
     """Return the place and the innermost part of value that does not cross."""
     if depth < _DEPTH and not type(value).__module__.startswith("multiprocessing."):
         for step, part in _parts(value):
-            if not _crosses(part):
-                return _find(part, place + step, depth + 1)
+            if not _crosses(part, pack):
+                return _find(part, place + step, depth + 1, pack)
     return place, value
 
 

@@ -61,6 +61,8 @@ def _configure() -> None:
     _native.configure(
         types.SimpleNamespace(
             encode_callable=_serialize.encode_callable,
+            dumps_attaching=_serialize.dumps_attaching,
+            loads_attached=_serialize.loads_attached,
             dumps_value=_serialize.dumps_value,
             dumps_call=_serialize.dumps_call,
             decode_exception=_outcome.decode,

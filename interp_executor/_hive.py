@@ -199,6 +199,7 @@ class WorkerThread(threading.Thread):
         super().__init__(name=name, daemon=_native.is_main_interpreter())
         self.ending = False
         self.serving = False  # a pool counts how long it is busy
+        self._viewed = False  # others look at the interpreter's memory, as its last lease ends
         self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
         self._pool = pool
@@ -226,6 +227,8 @@ class WorkerThread(threading.Thread):
                 assert self._pool is not None
                 opened = self._serve(self._pool)
                 self._pool = None
+                if self._viewed:
+                    self._linger(opened)
         finally:
             self.ready.set()
             self._hive.forget(self)
@@ -326,14 +329,15 @@ class WorkerThread(threading.Thread):
         reusable = arrived and not worn and not self._bare and not self._worker.abandoned
         kept = reusable and self._is_fit(pool)
         emptied = kept or (reusable and self._is_emptied(pool))
-        self.ending = not kept
-        if not emptied and not self._bare:
-            if arrived and pool.forward_output:
-                self._ask(pool, _worker.stop_forwarding)  # its exit callbacks may print
+        self._viewed = not self._bare and self._worker.is_viewed()
+        self.ending = not kept and not self._viewed
+        if not emptied and arrived and not self._bare and pool.forward_output:
+            self._ask(pool, _worker.stop_forwarding)  # its exit callbacks may print
+        if not emptied and not self._bare and not self._viewed:
             self._worker.close()
         with pool.lock:
             pool.retired += not kept
-            if emptied:
+            if emptied or self._viewed:
                 pool.threads.discard(self)
                 self.name = "interp_executor-idle" if kept else "interp_executor-ending"
         if not arrived:
@@ -342,9 +346,22 @@ class WorkerThread(threading.Thread):
             pass  # its place has been taken
         elif self._worker.leave(pool, worn):
             self._start_successor(pool)
-        if emptied and not kept:
+        if emptied and not kept and not self._viewed:
             self._hive.end_behind(self._worker, pool)
         return kept
+
+    def _linger(self, kept: bool) -> None:
+        """Wait, apart from any pool, until nobody looks at this interpreter's memory any more.
+
+        At the owner's exit nobody waits: what is still viewed then is never freed.
+        """
+        self.name = "interp_executor-viewed"
+        self._hive.begin_lingering(self._worker)
+        self._worker.linger()
+        self._hive.end_lingering(self._worker)
+        if not kept:
+            self.ending = True
+            self._worker.close()
 
     def _set_up(self, pool: Pool) -> bool:
         """Name the worker and run the pool's initializer; whether that went well."""
@@ -425,6 +442,7 @@ class Hive:
         self._parked: list[WorkerThread] = []
         self._threads: set[WorkerThread] = set()
         self._abandoned: set[WorkerThread] = set()  # their tasks could not be stopped
+        self._lingering: set[_native.Worker] = set()
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
         self._notifier: threading.Thread | None = None
         self._idle_timeout = 60.0
@@ -515,6 +533,18 @@ class Hive:
             self._parked.remove(worker)
             return True
 
+    def begin_lingering(self, worker: _native.Worker) -> None:
+        """Note a worker that waits for views on its memory to go; once closed, none need wait."""
+        with self._lock:
+            self._lingering.add(worker)
+            if self.closed:
+                worker.dismiss()
+
+    def end_lingering(self, worker: _native.Worker) -> None:
+        """Note that it waits no more, so that it is not dismissed when it is gone."""
+        with self._lock:
+            self._lingering.discard(worker)
+
     def forget(self, worker: WorkerThread) -> None:
         """Count a thread out that ends."""
         with self._lock:
@@ -568,6 +598,8 @@ class Hive:
         with self._lock:
             self.closed = True
             pools = list(self._pools)
+            for worker in self._lingering:
+                worker.dismiss()
         for pool in pools:
             pool.close()
         for pool in pools:

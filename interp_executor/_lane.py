@@ -131,11 +131,12 @@ class ProcessLane(_native.Pool):
         form: int,
         data: bytes,
         arguments: bytes,
+        attached: list[Any] | None,
     ) -> tuple[int, bytes, int]:
         """Run a task in the calling worker's process; return kind, outcome, how it was stopped."""
 
         def run(process: WorkerProcess) -> tuple[int, bytes]:
-            return process.run(number, form, data, arguments)
+            return process.run(number, form, data, arguments, movable(attached))
 
         answer, failure, stop = self._settle(own, form, data, run)
         return (*(answer or (RAISED, failure)), stop)
@@ -149,11 +150,14 @@ class ProcessLane(_native.Pool):
         arity: int,
         items: bytes,
         offsets: bytes,
+        attached: list[Any] | None,
     ) -> tuple[int, int, list[bytes], int]:
         """Run items of a claim likewise; return verdict, nanoseconds, outcomes, how stopped."""
 
         def run(process: WorkerProcess) -> tuple[int, int, list[bytes]]:
-            return process.run_items(number, form, data, arity, items, offsets)
+            return process.run_items(
+                number, form, data, arity, items, offsets, movable(attached)
+            )
 
         answer, failure, stop = self._settle(own, form, data, run)
         return (*(answer or (STOPPED, 0, [failure])), stop)
@@ -249,6 +253,18 @@ class ProcessLane(_native.Pool):
         def by_value(self, form: int, data: bytes) -> bytes: ...
 
         def fail(self, error: BaseException) -> None: ...
+
+
+def movable(attached: list[Any] | None) -> list[Any]:
+    """Return what a call carries beside its bytes, or raise if it must stay in this process."""
+    if attached is None:
+        raise incompatible(
+            None,
+            "it carries something that is shared with it (a SharedBuffer, a writable view or an "
+            "interpreters' queue), and what a process writes there would be lost: pass a "
+            "read-only view, or the data itself",
+        )
+    return attached
 
 
 def incompatible(extension: str | None, reason: str) -> ImportError:

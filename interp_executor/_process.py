@@ -75,9 +75,11 @@ class WorkerProcess:
         self._stopped: tuple[bool, float] | None = None  # the present run: late, its time limit
         self._world = b""
 
-    def run(self, number: int, form: int, data: bytes, arguments: bytes) -> tuple[int, bytes]:
+    def run(
+        self, number: int, form: int, data: bytes, arguments: bytes, attached: list[Any]
+    ) -> tuple[int, bytes]:
         """Run a call; return the kind of its outcome and the outcome."""
-        kind, outcome, _ = self._ask(_child.run, number, form, data, arguments)
+        kind, outcome, _ = self._ask(_child.run, number, form, data, arguments, attached)
         return kind, outcome
 
     def run_items(
@@ -88,10 +90,11 @@ class WorkerProcess:
         arity: int,
         items: bytes,
         offsets: bytes,
+        attached: list[Any],
     ) -> tuple[int, int, list[bytes]]:
         """Run a callable on items of a map; return the verdict, nanoseconds and the outcomes."""
         verdict, elapsed, outcomes, _ = self._ask(
-            _child.run_items, number, form, data, arity, items, offsets
+            _child.run_items, number, form, data, arity, items, offsets, attached
         )
         return verdict, elapsed, outcomes
 
@@ -207,9 +210,9 @@ class WorkerProcess:
         pool = self._pool
         if pool.initializer is None:
             return
-        _, form, data, _ = _serialize.encode_callable(pool.initializer)
+        _, form, data, _ = _serialize.encode_callable(pool.initializer, _serialize.pack_nothing)
         arguments = _serialize.encode_arguments(pool.initargs)
-        kind, outcome, _ = self._ask(_child.run, 0, form, data, arguments)
+        kind, outcome, _ = self._ask(_child.run, 0, form, data, arguments, [])
         if kind != VALUE:
             raise InitializerFailed(_outcome.unframed(outcome))
 

@@ -5,7 +5,16 @@ then pickle; only what neither can do arrives here, is tried by value with cloud
 otherwise explained.
 """
 
+import io
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Pack = Callable[[object], object]
+    Unpack = Callable[[object], object]
 
 FunctionType = type(lambda: None)
 BuiltinFunctionType = type(len)
@@ -18,29 +27,30 @@ BY_VALUE = 3  # pickled by cloudpickle
 IN_CONTEXT = 4  # a call that asyncio.to_thread() wraps; see _context.py
 
 
-def encode_callable(fn: object) -> tuple[bool, int, bytes, int]:
+def encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes, int]:
     """Encode a callable; return whether workers may keep it, its form, its bytes and its lane.
 
+    What it carries that is large or lent goes through pack: see dumps_attaching().
     Raises TransferError if it cannot cross. That it can be called is for the worker to find out.
     """
-    keep, form, data = _encode_callable(fn)
+    keep, form, data = _encode_callable(fn, pack)
     lanes = sys.modules.get("interp_executor._lanes")  # loaded once something needs a process
     return keep, form, data, 0 if lanes is None else lanes.lane_of(fn, form, data)
 
 
-def _encode_callable(fn: object) -> tuple[bool, int, bytes]:
+def _encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes]:
     if isinstance(fn, (FunctionType, BuiltinFunctionType, type)):
         place = _reference(fn)
         if place is not None and place not in _sent_by_value:
             return True, *place
-        return False, BY_VALUE, _by_value(fn, "the callable")
+        return False, BY_VALUE, _by_value(fn, "the callable", pack)
     if type(fn).__module__ == "functools":
         from interp_executor._context import encode_in_context
 
-        data = encode_in_context(fn)
+        data = encode_in_context(fn, pack)
         if data is not None:
             return False, IN_CONTEXT, data
-    return False, *_encode_object(fn)
+    return False, *_encode_object(fn, pack)
 
 
 # References that a worker could not resolve: what they name exists here alone.
@@ -52,7 +62,7 @@ def send_by_value(form: int, data: bytes) -> bytes:
     module, name = "__main__", data.decode()
     if form == BY_REFERENCE:
         module, _, name = name.partition("\0")
-    encoded = _by_value(resolve(sys.modules.get(module), name), "the callable")
+    encoded = _by_value(resolve(sys.modules.get(module), name), "the callable", pack_nothing)
     _sent_by_value.add((form, data))
     return encoded
 
@@ -110,15 +120,75 @@ def _find_main(main: object) -> tuple[str, str] | None:
     return ("path", path) if os.path.isfile(path) else None
 
 
-def _encode_object(fn: object) -> tuple[int, bytes]:
-    import _pickle
+# ---- pickles ----
 
+
+def pack_nothing(value: object) -> None:
+    """Be a pickler's persistent_id where there are no attachments."""
+
+
+def dumps_attaching(value: object, pack: "Pack") -> bytes:
+    """Pickle a value; pack, the pickler's persistent_id, takes out what is large or lent."""
+    file = io.BytesIO()
+    pickler = _classes().Pickler(file, 5)
+    pickler.persistent_id = pack
+    pickler.dump(value)
+    return file.getvalue()
+
+
+def dumps_by_value(value: object, pack: "Pack") -> bytes:
+    """Do the same with cloudpickle."""
+    file = io.BytesIO()
+    pickler = _classes(by_value=True).CloudPickler(file, 5)
+    pickler.persistent_id = pack
+    pickler.dump(value)
+    return file.getvalue()
+
+
+def loads_attached(data: "bytes | memoryview", unpack: "Unpack | None") -> "Any":
+    """Rebuild such a value; unpack, where there are attachments, is its persistent_load."""
+    if unpack is None:
+        import _pickle
+
+        return _pickle.loads(data)
+    unpickler = _classes().Unpickler(io.BytesIO(data))
+    unpickler.persistent_load = unpack
+    return unpickler.load()
+
+
+class _Classes:
+    """Picklers whose persistent_id is an attribute. Made on first need, as is pickle imported."""
+
+    Pickler: "Any" = None
+    Unpickler: "Any" = None
+    CloudPickler: "Any" = None
+
+
+def _classes(by_value: bool = False) -> type[_Classes]:
+    if _Classes.Pickler is None:
+        import _pickle
+
+        # Slots, since instances of 3.13's own picklers do not take these attributes.
+        _Classes.Pickler = type("Pickler", (_pickle.Pickler,), {"__slots__": ("persistent_id",)})
+        _Classes.Unpickler = type(
+            "Unpickler", (_pickle.Unpickler,), {"__slots__": ("persistent_load",)}
+        )
+    if by_value and _Classes.CloudPickler is None:
+        import cloudpickle
+
+        _Classes.CloudPickler = type(
+            "CloudPickler", (cloudpickle.Pickler,), {"__slots__": ("persistent_id",)}
+        )
+    return _Classes
+
+
+def _encode_object(fn: object, pack: "Pack") -> tuple[int, bytes]:
     try:
-        data: bytes = _pickle.dumps(fn, 5)
+        data = dumps_attaching(fn, pack)
     except Exception:  # cloudpickle meets the same failure, and it is explained
-        return BY_VALUE, _by_value(fn, "the callable")
+        return BY_VALUE, _by_value(fn, "the callable", pack)
     if names_lost_main(data):
-        return BY_VALUE, _by_value(fn, "the callable")
+        return BY_VALUE, _by_value(fn, "the callable", pack)
     return PICKLED, data
 
 
@@ -127,18 +197,18 @@ def names_lost_main(data: bytes) -> bool:
     return b"__main__" in data and find_main() is None
 
 
-def _by_value(value: object, place: str) -> bytes:
+def _by_value(value: object, place: str, pack: "Pack" = pack_nothing) -> bytes:
     import cloudpickle
 
     home = _home_to_leave(value)
     try:
         if home is not None:
             cloudpickle.register_pickle_by_value(home)
-        data: bytes = cloudpickle.dumps(value, protocol=5)
+        data = dumps_by_value(value, pack)
     except Exception as error:
         from interp_executor._diagnose import transfer_error
 
-        raise transfer_error(value, place, error) from error
+        raise transfer_error(value, place, error, pack) from error
     finally:
         if home is not None:
             cloudpickle.unregister_pickle_by_value(home)
@@ -157,17 +227,14 @@ def _home_to_leave(value: object) -> object:
     return home
 
 
-def dumps_call(args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
+def dumps_call(args: tuple[object, ...], kwargs: dict[str, object], pack: "Pack") -> bytes:
     """Pickle a call's arguments by value, or raise a TransferError that names the culprit."""
-    import cloudpickle
-
     try:
-        data: bytes = cloudpickle.dumps((args, kwargs), protocol=5)
+        return dumps_by_value((args, kwargs), pack)
     except Exception as error:
         from interp_executor._diagnose import transfer_error_of_call
 
-        raise transfer_error_of_call(args, kwargs, error) from error
-    return data
+        raise transfer_error_of_call(args, kwargs, error, pack) from error
 
 
 def encode_arguments(args: tuple[object, ...]) -> bytes:
@@ -180,15 +247,15 @@ def encode_arguments(args: tuple[object, ...]) -> bytes:
     except Exception:  # explained below, if they cannot cross by value either
         pass
     if data is None or (b"__main__" in data and find_main() is None):
-        data = dumps_call(args, {})
+        data = dumps_call(args, {}, pack_nothing)
     return b"P" + len(data).to_bytes(8, sys.byteorder) + data
 
 
-def dumps_value(value: object) -> bytes:
+def dumps_value(value: object, pack: "Pack") -> bytes:
     """Pickle one argument of a map by value, or raise a TransferError that names the culprit."""
-    return _by_value(value, "the argument")
+    return _by_value(value, "the argument", pack)
 
 
-def dumps_result(value: object) -> bytes:
+def dumps_result(value: object, pack: "Pack") -> bytes:
     """Pickle a task's result by value, or raise a TransferError that names the culprit."""
-    return _by_value(value, "the result")
+    return _by_value(value, "the result", pack)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from interp_executor._serialize import Pack, Unpack
 
 # A world is what a worker takes over from its owner: marshalled by the owner's _world.py.
 #   path: tuple of str            sys.path
@@ -85,7 +86,7 @@ def apply_world() -> None:
 # ---- callables ----
 
 
-def load_callable(form: int, data: bytes) -> "Callable[..., Any]":
+def load_callable(form: int, data: bytes, unpack: "Unpack | None") -> "Callable[..., Any]":
     """Turn the bytes that _serialize.encode_callable() made into a callable again."""
     global came_by_value
     if form == _serialize.BY_REFERENCE:
@@ -96,11 +97,9 @@ def load_callable(form: int, data: bytes) -> "Callable[..., Any]":
     if form == _serialize.IN_CONTEXT:
         from interp_executor._context import decode_in_context
 
-        return decode_in_context(data, load_callable)
+        return decode_in_context(data, unpack, load_callable)
     came_by_value = True
-    import _pickle
-
-    loaded: Callable[..., Any] = _pickle.loads(data)
+    loaded: Callable[..., Any] = _serialize.loads_attached(data, unpack)
     return loaded
 
 
@@ -177,14 +176,18 @@ def load_main() -> object:
 # ---- outcomes ----
 
 
-def dumps_value(value: object) -> bytes:
+dumps_attaching = _serialize.dumps_attaching
+loads_attached = _serialize.loads_attached
+
+
+def dumps_value(value: object, pack: "Pack") -> bytes:
     """Pickle a result that plain pickle cannot, or raise TransferError."""
-    return _serialize.dumps_result(value)
+    return _serialize.dumps_result(value, pack)
 
 
-def dumps_call(args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
+def dumps_call(args: tuple[object, ...], kwargs: dict[str, object], pack: "Pack") -> bytes:
     """Complete what the C codec asks of an interpreter; workers send no calls to their owner."""
-    return _serialize.dumps_call(args, kwargs)
+    return _serialize.dumps_call(args, kwargs, pack)
 
 
 def encode_raised(error: BaseException) -> bytes:

@@ -28,7 +28,17 @@ ROOT = HERE.parents[1]
 NATIVE = ROOT / "_native"
 CACHE = ROOT / ".pytest_cache" / "core"
 
-CORE = ["buffer.c", "task.c", "seat.c", "queue.c", "outbox.c", "job.c", "gate.c", "alarm.c"]
+CORE = [
+    "attachment.c",
+    "buffer.c",
+    "task.c",
+    "seat.c",
+    "queue.c",
+    "outbox.c",
+    "job.c",
+    "gate.c",
+    "alarm.c",
+]
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 FLAGS = ["-std=c11", "-O1", "-g", "-UNDEBUG", "-Wall", "-fvisibility=hidden"]
 # In every variant tests count blocks and make allocations fail: see memory.c.

@@ -17,7 +17,7 @@ class Map:
         """Append a segment of so many items."""
         data = self.core.block(bytes(count))
         offsets = self.ffi.cast("uint32_t *", self.core.block(bytes(4 * count)))
-        return int(self.lib.ix_job_seal(self.job, data, count, offsets, count))
+        return int(self.lib.ix_job_seal(self.job, data, count, offsets, count, self.ffi.NULL))
 
     def claim(self, workers: int = 1) -> CData | None:
         """Claim as a worker does, or None where there is nothing."""

@@ -104,7 +104,7 @@ set_up_map(void)
     if (scene.items == 0)
         return;
     uint32_t *offsets = calloc((size_t)scene.items, sizeof *offsets);
-    ix_job_seal(scene.map, malloc(1), 0, offsets, (uint32_t)scene.items);
+    ix_job_seal(scene.map, malloc(1), 0, offsets, (uint32_t)scene.items, NULL);
     for (int i = 0; i < scene.spec->count; i++) {
         if (scene.spec->actors[i].body == ACT_PUBLISH)
             ix_job_claim(scene.map, 1, &scene.claims[i], &more);

@@ -140,7 +140,7 @@ seal_one(struct episode *episode, struct map *map, struct random *random)
         offsets[i] = i * (uint32_t)sizeof *data;
     }
     map->sealed += count;
-    int push = ix_job_seal(map->job, (char *)data, count * sizeof *data, offsets, count);
+    int push = ix_job_seal(map->job, (char *)data, count * sizeof *data, offsets, count, NULL);
     CHECK(episode, push >= 0, count);
     if (push == 1 && !put_into_queue(episode, map, random))
         return false;

@@ -64,7 +64,9 @@ def test_a_job_that_has_ended_never_asks_for_the_queue(job: Map) -> None:
 def test_sealing_without_memory_steals_nothing(job: Map) -> None:
     data, offsets = job.core.block(b"x"), job.core.block(bytes(4))
     with job.core.failing_allocation():
-        result = job.lib.ix_job_seal(job.job, data, 1, job.ffi.cast("uint32_t *", offsets), 1)
+        result = job.lib.ix_job_seal(
+            job.job, data, 1, job.ffi.cast("uint32_t *", offsets), 1, job.ffi.NULL
+        )
     assert result == -1
     job.lib.ix_test_free(data)
     job.lib.ix_test_free(offsets)

@@ -1,0 +1,111 @@
+"""Functions that tests of buffers send into workers: importable, and light."""
+
+import pickle
+from typing import Any
+
+kept: list[Any] = []
+
+
+def echo(value: Any) -> Any:
+    return value
+
+
+def describe(view: memoryview) -> tuple[Any, ...]:
+    """All that a memoryview says of its memory."""
+    layout = (view.format, view.itemsize, view.ndim, view.shape, view.strides)
+    return (*layout, view.readonly, view.nbytes, view.contiguous, view.tobytes())
+
+
+def type_names(values: list[Any]) -> list[str]:
+    return [type(value).__name__ for value in values]
+
+
+def size(value: Any) -> int:
+    return len(value)
+
+
+def fill(buffer: Any, value: int) -> None:
+    with memoryview(buffer).cast("B") as view:
+        view[:] = bytes([value]) * len(view)
+
+
+def keep(value: Any) -> None:
+    kept.append(value)
+
+
+def kept_bytes() -> list[bytes]:
+    return [bytes(value) for value in kept]
+
+
+def forget() -> None:
+    kept.clear()
+
+
+def make_view(length: int, value: int = 7) -> memoryview:
+    return memoryview(bytearray([value]) * length)
+
+
+def make(kind: str, length: int) -> Any:
+    """A large value of this kind."""
+    if kind == "array":
+        import array
+
+        return array.array("d", bytes(length))
+    makers = {"bytes": bytes, "bytearray": bytearray, "str": "x".__mul__, "wide": "é漢".__mul__}
+    return makers[kind](length)
+
+
+def slice_of(view: memoryview, start: int, stop: int) -> memoryview:
+    return view[start:stop]
+
+
+def are_one(first: Any, second: Any) -> bool:
+    return first is second
+
+
+def append(buffer: bytearray, more: bytes) -> bytearray:
+    buffer += more
+    return buffer
+
+
+class Array:
+    """Pickles as NumPy's arrays do: out of band, where the pickler takes it."""
+
+    def __init__(self, data: Any, name: str) -> None:
+        self.data = data
+        self.name = name
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Array, (pickle.PickleBuffer(self.data), self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Array) and bytes(self.data) == bytes(other.data)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Holder:
+    """An instance with something in an attribute."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Source:
+    """An exporter that can be watched by a weak reference."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return memoryview(self.data)
+
+
+class Unwilling:
+    """An exporter that raises, and that pickles by what it exports."""
+
+    def __buffer__(self, flags: int) -> memoryview:
+        raise ValueError("not today")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return bytes, (pickle.PickleBuffer(self),)
