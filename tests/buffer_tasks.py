@@ -90,6 +90,11 @@ class Holder:
     def __init__(self, value: Any) -> None:
         self.value = value
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Holder) and bool(self.value == other.value)
+
+    __hash__ = None  # type: ignore[assignment]
+
 
 class Source:
     """An exporter that can be watched by a weak reference."""
@@ -109,3 +114,37 @@ class Unwilling:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return bytes, (pickle.PickleBuffer(self),)
+
+
+class Text(str):
+    """A subclass."""
+
+
+class Bytes(bytes):
+    """A subclass."""
+
+
+class Bytearray(bytearray):
+    """A subclass."""
+
+
+def ends_of(view: memoryview) -> tuple[int, int, int]:
+    return len(view), view[0], view[-1]
+
+
+def total(buffer: Any) -> int:
+    with memoryview(buffer) as view:
+        return sum(view)
+
+
+def fill_range(buffer: Any, start: int) -> None:
+    """Write consecutive numbers of eight bytes."""
+    with memoryview(buffer).cast("q") as view:
+        for i in range(len(view)):
+            view[i] = start + i
+
+
+def make_shared(length: int) -> Any:
+    from interp_executor import SharedBuffer
+
+    return SharedBuffer.from_buffer(bytes(range(length)))

@@ -1,0 +1,111 @@
+"""Large bytes, str, bytearray and array: their value as it was sent, in an object of one's own."""
+
+import array
+import threading
+from typing import Any
+
+import buffer_tasks as tasks
+import pytest
+
+from interp_executor import InterpreterPoolExecutor
+
+LARGE = 1_000_003
+
+VALUES: list[Any] = [
+    b"\x05" * LARGE,
+    "a" * LARGE,
+    "é" * LARGE,
+    "漢" * LARGE,
+    "\U0001f600" * LARGE,
+    "lone surrogate \udc80" * (LARGE // 10),
+    bytearray(b"\x07") * LARGE,
+    array.array("d", [1.5]) * LARGE,
+    array.array("b", [-3]) * LARGE,
+    array.array("w" if "w" in array.typecodes else "u", "漢é") * LARGE,
+]
+
+
+def name(value: Any) -> str:
+    code = getattr(value, "typecode", "")
+    return f"{type(value).__name__}{code}" + (f"-{max(value)!a}" if isinstance(value, str) else "")
+
+
+@pytest.mark.parametrize("value", VALUES, ids=name)
+def test_large_values_cross_alone_and_nested(executor: InterpreterPoolExecutor, value: Any) -> None:
+    for sent in (value, (1, value), [value, {"key": value}], tasks.Holder(value)):
+        back = executor.submit(tasks.echo, sent).result()
+        assert back == sent
+        assert type(back) is type(sent)
+    assert list(executor.map(tasks.size, [value, [value]])) == [len(value), 1]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "str", "wide", "bytearray", "array"])
+@pytest.mark.parametrize("length", [0, 1, 262_143, 262_144, 262_145, 5_000_000])
+def test_results_of_any_size_arrive(
+    executor: InterpreterPoolExecutor, kind: str, length: int
+) -> None:
+    length -= length % 8 if kind == "array" else 0
+    expected = tasks.make(kind, length)
+    assert executor.submit(tasks.make, kind, length).result() == expected
+    assert next(executor.map(tasks.make, [kind], [length])) == expected
+
+
+def test_a_mutable_value_is_that_of_the_submit(executor: InterpreterPoolExecutor) -> None:
+    gate = threading.Event()
+    executor.submit(tasks.size, b"").result()
+    source = bytearray(b"a") * LARGE
+    numbers = array.array("q", [1]) * LARGE
+    future = executor.submit(tasks.echo, [source, numbers])
+    alone = executor.submit(tasks.echo, source)
+    source[:] = b"b" * LARGE
+    numbers[0] = 2
+    gate.set()
+    assert future.result() == [b"a" * LARGE, array.array("q", [1]) * LARGE]
+    assert alone.result() == b"a" * LARGE
+
+
+def test_the_receivers_value_is_its_own(executor: InterpreterPoolExecutor) -> None:
+    source = bytearray(LARGE)
+    assert executor.submit(tasks.append, source, b"more").result() == bytes(LARGE) + b"more"
+    assert len(source) == LARGE
+    source.append(1)  # not held by anybody
+
+
+def test_what_is_one_object_stays_one(executor: InterpreterPoolExecutor) -> None:
+    source = bytearray(LARGE)
+    assert executor.submit(tasks.are_one, source, source).result()
+    assert not executor.submit(tasks.are_one, source, bytearray(LARGE)).result()
+    back = executor.submit(tasks.echo, [source, (source,), VALUES[7], VALUES[7]]).result()
+    assert back[0] is back[1][0]
+    assert back[2] is back[3]
+
+
+def test_a_bytearray_beside_what_needs_a_pickle(executor: InterpreterPoolExecutor) -> None:
+    source = bytearray(b"z") * LARGE
+    assert executor.submit(tasks.echo, (source, [1, source])).result() == (source, [1, source])
+
+
+def test_subclasses_keep_their_type(executor: InterpreterPoolExecutor) -> None:
+    for value in (tasks.Text("t" * LARGE), tasks.Bytes(b"b" * LARGE), tasks.Bytearray(LARGE)):
+        back = executor.submit(tasks.echo, [value]).result()
+        assert back == [value]
+        assert type(back[0]) is type(value)
+
+
+@pytest.mark.parametrize("crossing", [2**31 - 1, 2**31, 2**31 + 1])
+def test_sizes_around_two_gigabytes(executor: InterpreterPoolExecutor, crossing: int) -> None:
+    """Of which nothing is touched, so that it needs no memory."""
+    import mmap
+
+    with mmap.mmap(-1, crossing) as memory:
+        memory[crossing - 1] = 5
+        assert executor.submit(tasks.ends_of, memoryview(memory)).result() == (crossing, 0, 5)
+        with executor.submit(tasks.echo, [memoryview(memory)]).result()[0] as back:
+            assert (len(back), back[-1]) == (crossing, 5)
+        executor.submit(tasks.size, b"").result()  # what is due is back by now
+
+
+def test_results_that_nobody_reads_do_not_hold_a_worker_back() -> None:
+    with InterpreterPoolExecutor(1, max_tasks_per_child=1) as executor:
+        futures = [executor.submit(tasks.make, "bytes", LARGE) for _ in range(3)]
+    assert [len(future.result()) for future in futures] == [LARGE] * 3
