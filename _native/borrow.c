@@ -212,7 +212,7 @@ array_of(struct ix_attachment *attachment)
 static PyObject *
 queue_of(struct ix_attachment *attachment)
 {
-    PyObject *module = PyImport_ImportModule("concurrent.interpreters._queues");
+    PyObject *module = PyImport_ImportModule(IX_QUEUES);
     PyObject *queue = NULL;
     if (module != NULL)
         queue = PyObject_CallMethod(module, "Queue", "K", (unsigned long long)attachment->detail);

@@ -14,9 +14,11 @@ ix_codec_init(struct ix_codec *codec, PyObject *helpers)
     codec->protocol = PyLong_FromLong(5);
     codec->dump = PyUnicode_InternFromString("dump");
     codec->clear_memo = PyUnicode_InternFromString("clear_memo");
+    codec->queues = PyUnicode_InternFromString(IX_QUEUES);
     codec->releases = ix_releases_here();
     if (codec->protocol == NULL || codec->dump == NULL || codec->clear_memo == NULL
-        || codec->releases == NULL || bind(&codec->dumps_attaching, helpers, "dumps_attaching") < 0
+        || codec->queues == NULL || codec->releases == NULL
+        || bind(&codec->dumps_attaching, helpers, "dumps_attaching") < 0
         || bind(&codec->loads_attached, helpers, "loads_attached") < 0
         || bind(&codec->dumps_value, helpers, "dumps_value") < 0
         || bind(&codec->dumps_call, helpers, "dumps_call") < 0)
@@ -48,6 +50,7 @@ ix_codec_clear(struct ix_codec *codec)
     Py_CLEAR(codec->protocol);
     Py_CLEAR(codec->dump);
     Py_CLEAR(codec->clear_memo);
+    Py_CLEAR(codec->queues);
     Py_CLEAR(codec->dumps_attaching);
     Py_CLEAR(codec->loads_attached);
     Py_CLEAR(codec->dumps_value);

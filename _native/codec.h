@@ -16,6 +16,9 @@
 
 #include "buffer.h"
 
+/* Where the queues of interpreters are at home, from 3.14 on. */
+#define IX_QUEUES "concurrent.interpreters._queues"
+
 /* The first byte of everything that is encoded. */
 enum ix_tag {
     TAG_NONE = 'N',
@@ -38,7 +41,7 @@ enum ix_tag {
 struct ix_codec {
     PyObject *new_pickler; /* _pickle.Pickler, imported on first need */
     PyObject *pickle_loads;
-    PyObject *protocol, *dump, *clear_memo; /* constants */
+    PyObject *protocol, *dump, *clear_memo, *queues; /* constants */
     PyObject *dumps_attaching; /* (value, pack) -> bytes: a pickle; pack is its persistent_id */
     PyObject *loads_attached;  /* (bytes, unpack) -> value: and back again */
     PyObject

@@ -196,6 +196,17 @@ is_self_sufficient(struct ix_codec *codec, const char *data, size_t length)
     return !codec->main_by_value || !contains(data, length, "__main__");
 }
 
+/* Queues of interpreters can be pickled, but nobody keeps them alive on the way. */
+static bool
+has_queue(struct ix_codec *codec, const char *data, size_t length)
+{
+    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
+    int loaded = PyDict_Contains(modules, codec->queues);
+    if (loaded < 0)
+        PyErr_Clear(); /* no dict: the interpreter ends */
+    return loaded > 0 && contains(data, length, IX_QUEUES);
+}
+
 /* A plain pickle, behind its tag and size. As ix_pickle_plain(). */
 static int
 put_plain(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value)
@@ -209,7 +220,8 @@ put_plain(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value)
     if (result > 0) {
         size = buffer->length - body;
         memcpy(buffer->data + body - 8, &size, 8);
-        if (is_self_sufficient(codec, buffer->data + body, size))
+        if (is_self_sufficient(codec, buffer->data + body, size)
+            && !has_queue(codec, buffer->data + body, size))
             return 1;
         result = 0;
     }

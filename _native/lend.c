@@ -36,7 +36,7 @@ is_array(PyTypeObject *type)
 static bool
 is_queue(PyTypeObject *type)
 {
-    return is_type_of(type, "Queue", "concurrent.interpreters._queues", "Queue");
+    return is_type_of(type, "Queue", IX_QUEUES, "Queue");
 }
 
 static bool
