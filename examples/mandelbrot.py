@@ -2,8 +2,8 @@
 
     python examples/mandelbrot.py [file.png [width [height]]]
 
-The picture is a SharedBuffer: each task gets a handle on its row and writes the pixels there, so that
-nothing but numbers travels. A PNG is written with the standard library alone.
+The picture is a SharedBuffer: each task gets a handle on its row and writes the pixels there, so
+that nothing but numbers travels. A PNG is written with the standard library alone.
 """
 
 import struct

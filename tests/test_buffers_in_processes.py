@@ -1,4 +1,4 @@
-"""In the process lane what is large or viewed goes along by value, and what is shared stays here."""
+"""In the process lane what is large or viewed goes along by value; what is shared stays here."""
 
 import array
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The queues of concurrent.interpreters pass as themselves, and live while they are on their way."""
+"""The queues of concurrent.interpreters pass as themselves, and live while on their way."""
 
 import sys
 from typing import Any
