@@ -55,18 +55,19 @@ describe(struct ix_attachment *attachment)
 }
 
 /* Whether a message, compact or pickled, may name the attachment: both write addresses as little-endian
- * numbers of at least six bytes. */
+ * numbers, with zeros behind or without. */
 static bool
 is_named(struct ix_attachment *attachment, const char *data, size_t length)
 {
-    char name[6];
-    for (size_t i = 0; i < sizeof name; i++)
-        name[i] = (char)((uintptr_t)attachment >> (8 * i));
-    for (size_t at = 0; at + sizeof name <= length; at++) {
-        const char *found = memchr(data + at, name[0], length - sizeof name + 1 - at);
+    char name[sizeof(uintptr_t)];
+    size_t size = 0;
+    for (uintptr_t rest = (uintptr_t)attachment; rest != 0; rest >>= 8)
+        name[size++] = (char)rest;
+    for (size_t at = 0; at + size <= length; at++) {
+        const char *found = memchr(data + at, name[0], length - size + 1 - at);
         if (found == NULL)
             return false;
-        if (memcmp(found, name, sizeof name) == 0)
+        if (memcmp(found, name, size) == 0)
             return true;
         at = (size_t)(found - data);
     }
