@@ -155,9 +155,7 @@ class ProcessLane(_native.Pool):
         """Run items of a claim likewise; return verdict, nanoseconds, outcomes, how stopped."""
 
         def run(process: WorkerProcess) -> tuple[int, int, list[bytes]]:
-            return process.run_items(
-                number, form, data, arity, items, offsets, movable(attached)
-            )
+            return process.run_items(number, form, data, arity, items, offsets, movable(attached))
 
         answer, failure, stop = self._settle(own, form, data, run)
         return (*(answer or (STOPPED, 0, [failure])), stop)
