@@ -279,4 +279,6 @@ def incompatible(extension: str | None, reason: str) -> ImportError:
         "executor.with_options(lane='process').submit(...); "
         "concurrent.futures.ProcessPoolExecutor"
     )
+    if extension is not None and extension.partition(".")[0] == "numpy":
+        ways = f"to stay, pass memoryview(array): typed, shaped and not copied. {ways}"
     return IncompatibleModuleError(f"{what}, and {reason}. {ways}", name=extension)

@@ -8,6 +8,7 @@ import buffer_tasks as tasks
 import pytest
 
 from interp_executor import IncompatibleModuleError, InterpreterPoolExecutor, SharedBuffer
+from interp_executor._lane import incompatible
 
 LARGE = 300_000
 
@@ -61,3 +62,9 @@ def test_what_is_shared_stays_in_this_process(
         with pytest.raises(IncompatibleModuleError, match="a process writes there would be lost"):
             call()
     assert processes.submit(tasks.size, b"12").result() == 2
+
+
+def test_an_array_of_numpy_is_told_how_to_stay() -> None:
+    error = incompatible("numpy._core._multiarray_umath", "it was asked to stay")
+    assert "to stay, pass memoryview(array): typed, shaped and not copied" in str(error)
+    assert "memoryview" not in str(incompatible("lxml.etree", "it was asked to stay"))
