@@ -3,7 +3,7 @@
 import asyncio
 import os
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
@@ -111,6 +111,51 @@ def test_cancellation_of_a_call_that_waits_cancels_it() -> None:
     asyncio.run(main())
     os.close(read)
     os.close(write)
+
+
+def _spin_for_ever(fd: int) -> None:
+    os.write(fd, b"s")
+    while True:
+        pass
+
+
+def test_cancellation_stops_a_call_that_runs() -> None:
+    read, write = os.pipe()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with InterpreterPoolExecutor(1) as executor:
+            call = asyncio.create_task(aio.run(executor, _spin_for_ever, write))
+            assert await loop.run_in_executor(None, os.read, read, 1) == b"s"
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert await asyncio.wait_for(aio.run(executor, abs, -1), 60) == 1
+            assert executor.stats().interrupted == 1
+
+    asyncio.run(main())
+    os.close(read)
+    os.close(write)
+
+
+def test_leaving_a_map_early_stops_what_runs() -> None:
+    read, write = os.pipe()
+
+    async def main() -> None:
+        with InterpreterPoolExecutor(2) as executor:
+            calls = aio.map(executor, _call, [abs, _spin_for_ever], [-1, write])
+            async with aclosing(calls) as results:
+                assert await anext(results) == 1
+                assert await asyncio.to_thread(os.read, read, 1) == b"s"
+        assert executor.stats().interrupted == 1
+
+    asyncio.run(main())
+    os.close(read)
+    os.close(write)
+
+
+def _call(fn: Callable[[int], object], argument: int) -> object:
+    return fn(argument)
 
 
 def test_one_failure_in_a_task_group_cancels_the_other_calls() -> None:

@@ -1,8 +1,9 @@
 """Sends the calls that an adapter has unwrapped, by reference if a worker can load them.
 
 A script that says ``from joblib import Parallel`` on top cannot be loaded by a worker, since joblib
-cannot; nor can what it defines be found by name there. When a worker reports so, nothing has been
-run, and the calls go again by value; what is defined in such a module goes by value from then on.
+cannot; nor can what it defines be found by name there. When a worker reports so, the calls go again
+by value; what is defined in such a module goes by value from then on. Calls that need an extension
+which does not load in an interpreter go to a process at last, unless the executor has no fallback.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import sys
 import threading
 from concurrent.futures import Future
 
-from interp_executor._errors import NotLoadedError
+from interp_executor._errors import IncompatibleModuleError, NotLoadedError
+from interp_executor._executor import InterpreterPoolExecutor
 from interp_executor.contrib import _inside
 
 TYPE_CHECKING = False
@@ -21,7 +23,26 @@ if TYPE_CHECKING:
 
 # Names of modules that workers could not import although they define what is called.
 _elsewhere: set[str] = set()
+# Functions, by module and name, that need extensions which load in processes alone.
+_need_process: set[tuple[str, str]] = set()
 _by_value_lock = threading.Lock()  # cloudpickle's register is one for the process
+
+
+class Lanes:
+    """Submits to an executor's interpreters, or to the processes beside them."""
+
+    def __init__(self, executor: InterpreterPoolExecutor) -> None:
+        self.interpreter = executor.with_options(lane="interpreter")
+        self.process = executor.with_options(lane="process")
+
+    def may_fall_back(self) -> bool:
+        """Whether what does not load in an interpreter may run in a process."""
+        return self.process._pool.fallback
+
+    def submit(self, in_process: bool, fn: Callable[..., Any], *args: object) -> Future[Any]:
+        """Submit past what a subclass's own submit() does."""
+        view = self.process if in_process else self.interpreter
+        return InterpreterPoolExecutor.submit(view, fn, *args)
 
 
 class Crossing(Future[object]):
@@ -29,8 +50,8 @@ class Crossing(Future[object]):
 
     Parameters
     ----------
-    submit : callable
-        Sends a function and its arguments to a worker and returns a future.
+    lanes : Lanes
+        The ways to a worker.
     run : callable
         The function of ``_inside`` that makes the calls.
     args : tuple
@@ -43,23 +64,29 @@ class Crossing(Future[object]):
 
     def __init__(
         self,
-        submit: Callable[..., Future[Any]],
+        lanes: Lanes,
         run: Callable[..., object],
         args: tuple[object, ...],
         functions: Iterable[Callable[..., object]],
         finish: Callable[[Future[Any]], object] = Future.result,
     ) -> None:
         super().__init__()
-        self._submit = submit
+        self._lanes = lanes
         self._call = run, args
-        self._homes = {home for fn in functions if (home := _home(fn)) is not None}
+        self._names = {_name(fn) for fn in functions}
+        self._homes = {home for home, _ in self._names if home}
         self._finish = finish
+        self._in_process = lanes.may_fall_back() and not self._names.isdisjoint(_need_process)
         self._by_value: set[str] | None = None  # the homes that went by value, last time
         self._send()
 
     def cancel(self) -> bool:
         """Cancel the calls unless a worker has taken them; return whether they are cancelled."""
         return self._inner.cancel()
+
+    def interrupt(self) -> bool:
+        """Stop the calls if a worker makes them, or else cancel them; whether there were any."""
+        return self._inner.cancel() or bool(self._inner.interrupt())  # type: ignore[attr-defined]
 
     def running(self) -> bool:
         """Return whether a worker makes the calls now."""
@@ -68,12 +95,12 @@ class Crossing(Future[object]):
     def _send(self) -> None:
         run, args = self._call
         elsewhere = self._homes & _elsewhere
-        if elsewhere or self._by_value is not None:
+        if not self._in_process and (elsewhere or self._by_value is not None):
             self._by_value = elsewhere
             data = _dumps_by_value((run, args), elsewhere)
-            self._inner = self._submit(_inside.run_by_value, data)
+            self._inner = self._lanes.submit(False, _inside.run_by_value, data)
         else:
-            self._inner = self._submit(run, *args)
+            self._inner = self._lanes.submit(self._in_process, run, *args)
         self._inner.add_done_callback(self._arrive)
 
     def _arrive(self, inner: Future[Any]) -> None:
@@ -83,7 +110,7 @@ class Crossing(Future[object]):
             return
         try:
             error = inner.exception()
-            if isinstance(error, NotLoadedError) and self._may_go_by_value(error):
+            if self._has_another_way(error):
                 self._send()
                 return
             result = self._finish(inner)
@@ -92,24 +119,40 @@ class Crossing(Future[object]):
         else:
             self.set_result(result)
 
-    def _may_go_by_value(self, error: NotLoadedError) -> bool:
+    def _has_another_way(self, error: BaseException | None) -> bool:
+        """Whether the calls may succeed by value, or at last in a process."""
+        if self._in_process:
+            return False
+        if isinstance(error, IncompatibleModuleError) and self._by_value is not None:
+            self._in_process = self._lanes.may_fall_back()
+            if self._in_process:
+                _need_process.update(self._names)
+            return self._in_process
+        if isinstance(error, (NotLoadedError, IncompatibleModuleError)):
+            return self._may_go_by_value(error)
+        return False
+
+    def _may_go_by_value(self, error: NotLoadedError | IncompatibleModuleError) -> bool:
         """Whether another attempt, with more by value, can do better."""
         if self._by_value is None:
             self._by_value = set()
-            _elsewhere.update(self._homes & {"__main__", "__mp_main__"})
+            refused = isinstance(error, IncompatibleModuleError)
+            homes = self._homes if refused else self._homes & {"__main__", "__mp_main__"}
+            _elsewhere.update(homes - sys.stdlib_module_names)
             return True
-        if error.module not in self._homes - self._by_value:
+        module = getattr(error, "module", "")
+        if module not in self._homes - self._by_value:
             return False
-        _elsewhere.add(error.module)
+        _elsewhere.add(module)
         return True
 
 
-def _home(fn: object) -> str | None:
-    """Return the name of the module that defines what is called."""
+def _name(fn: object) -> tuple[str, str]:
+    """Return the names of the module that defines what is called, and of that itself."""
     while hasattr(fn, "func"):  # functools.partial
         fn = fn.func
     home = getattr(fn, "__module__", None)
-    return home if isinstance(home, str) else None
+    return home if isinstance(home, str) else "", getattr(fn, "__qualname__", "")
 
 
 def _dumps_by_value(value: object, homes: Iterable[str]) -> bytes:

@@ -15,7 +15,7 @@ from time import time
 
 from interp_executor import InterpreterPoolExecutor
 from interp_executor.contrib import _inside
-from interp_executor.contrib._crossing import Crossing
+from interp_executor.contrib._crossing import Crossing, Lanes
 
 try:
     import dask.config
@@ -44,6 +44,7 @@ class DaskExecutor(InterpreterPoolExecutor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._lanes = Lanes(self)
         self._parameters = args, kwargs
         if sys.version_info < (3, 14):
             # distributed's profiler calls sys._current_frames(), which there is no surviving on
@@ -88,7 +89,7 @@ class DaskExecutor(InterpreterPoolExecutor):
                 for key, (dumps, pack) in zip(keys, packers, strict=True)
             ]
 
-        return Crossing(super().submit, _inside.work_out_all, (calls,), unwrapped.functions, finish)
+        return Crossing(self._lanes, _inside.work_out_all, (calls,), unwrapped.functions, finish)
 
     def _submit_task(self, task: Any, data: Mapping[Any, Any], delay: float) -> Future[Any]:
         """Run what distributed's Worker submits; the answer is the message that it expects."""
@@ -118,9 +119,7 @@ class DaskExecutor(InterpreterPoolExecutor):
                 }
             return message | {"start": start + delay, "stop": stop + delay, "thread": thread}
 
-        return Crossing(
-            super().submit, _inside.work_out_all, ([call],), unwrapped.functions, finish
-        )
+        return Crossing(self._lanes, _inside.work_out_all, ([call],), unwrapped.functions, finish)
 
 
 def _make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> DaskExecutor:

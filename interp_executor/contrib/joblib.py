@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from interp_executor import InterpreterPoolExecutor
 from interp_executor.contrib import _inside
-from interp_executor.contrib._crossing import Crossing
+from interp_executor.contrib._crossing import Crossing, Lanes
 
 try:
     from joblib import cpu_count
@@ -68,14 +68,14 @@ class InterpretersBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
         for name in _NOT_OURS:
             options.pop(name, None)
         self._workers = InterpreterPoolExecutor(n_jobs, **{"reuse": True, **options})
+        self._lanes = Lanes(self._workers)
         self.parallel = parallel
         return n_jobs
 
     def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> Future[Any]:
         """Send one batch of calls to a worker; return its future."""
-        assert self._workers is not None
         functions = [call[0] for call in func.items]
-        future = Crossing(self._workers.submit, _inside.run_calls, (func.items,), functions)
+        future = Crossing(self._lanes, _inside.run_calls, (func.items,), functions)
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -85,20 +85,19 @@ class InterpretersBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
         return out.result()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Cancel what waits; go on with other workers while running calls come to their end."""
-        self._release(wait=False)
+        """Cancel what waits and interrupt what runs; go on with other workers, if at all."""
+        if self._workers is not None:
+            self._workers.terminate_workers()
+            self._workers = None
         if ensure_ready:
             self.configure(self.parallel.n_jobs, self.parallel, **self.parallel._backend_kwargs)
 
     def terminate(self) -> None:
         """Hand the workers back at the end of a Parallel call."""
-        self._release(wait=True)
+        if self._workers is not None:
+            self._workers.shutdown(cancel_futures=True)
+            self._workers = None
         self.reset_batch_stats()
-
-    def _release(self, wait: bool) -> None:
-        executor, self._workers = self._workers, None
-        if executor is not None:
-            executor.shutdown(wait=wait, cancel_futures=True)
 
 
 def register(*, make_default: bool = False) -> None:

@@ -48,11 +48,36 @@ def test_a_function_whose_module_imports_joblib_goes_by_value() -> None:
     offset = 5
     with joblib.parallel_config(backend="interpreters", n_jobs=2):
         assert Parallel()(delayed(_double)(i) for i in range(4)) == [0, 2, 4, 6]
+        assert set(Parallel()(delayed(_pid)(i) for i in range(4))) == {os.getpid()}
         assert Parallel()(delayed(lambda i: i + offset)(i) for i in range(3)) == [5, 6, 7]
 
 
 def _double(value: int) -> int:
     return 2 * value
+
+
+def _pid(_: int) -> int:
+    return os.getpid()
+
+
+def test_calls_that_need_what_loads_in_processes_alone_run_there() -> None:
+    with joblib.parallel_config(backend="interpreters", n_jobs=2):
+        pids = set(Parallel()(delayed(_pid_beside_joblib)(i) for i in range(4)))
+        assert os.getpid() not in pids
+        with pytest.raises(ImportError, match="fallback=None"):
+            Parallel(fallback=None)([delayed(_other_pid_beside_joblib)(1)])
+
+
+def _pid_beside_joblib(_: int) -> int:
+    import joblib  # noqa: F401 - does not load in an interpreter
+
+    return os.getpid()
+
+
+def _other_pid_beside_joblib(_: int) -> int:
+    import joblib  # noqa: F401
+
+    return os.getpid()
 
 
 def test_an_initializer_runs_in_each_interpreter() -> None:
