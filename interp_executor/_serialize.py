@@ -173,12 +173,14 @@ def _classes(by_value: bool = False) -> type[_Classes]:
         _Classes.Unpickler = type(
             "Unpickler", (_pickle.Unpickler,), {"__slots__": ("persistent_load",)}
         )
-    if by_value and _Classes.CloudPickler is None:
+    if by_value:
         import cloudpickle
 
-        _Classes.CloudPickler = type(
-            "CloudPickler", (cloudpickle.Pickler,), {"__slots__": ("persistent_id",)}
-        )
+        # Made anew after a scrub, which drops cloudpickle: of the old one, only ruins are left.
+        if not issubclass(_Classes.CloudPickler or object, cloudpickle.Pickler):
+            _Classes.CloudPickler = type(
+                "CloudPickler", (cloudpickle.Pickler,), {"__slots__": ("persistent_id",)}
+            )
     return _Classes
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 import weakref
+from collections.abc import Callable
 
 calls = 0
 
@@ -131,3 +132,8 @@ def leave_raw_thread(read: int, write: int) -> None:
 def leave_thread(fd: int) -> None:
     """Leave a thread behind that waits for the test."""
     threading.Thread(target=os.read, args=(fd, 1)).start()
+
+
+def make_doubler() -> Callable[[int], int]:
+    """Return a function that can only cross by value."""
+    return lambda number: 2 * number

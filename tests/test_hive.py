@@ -352,3 +352,10 @@ def test_the_package_says_what_it_does_not_have() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         interp_executor.no_such_name  # noqa: B018
     assert "prewarm" in dir(interp_executor)
+
+
+def test_a_scrubbed_worker_sends_results_by_value_again() -> None:
+    for _ in range(2):
+        with InterpreterPoolExecutor(1, reuse=True) as executor:
+            double = executor.submit(hive_tasks.make_doubler).result()
+            assert double(4) == 8
