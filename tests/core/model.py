@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 PENDING, RUNNING, DONE, CANCELLED = range(4)
 STATE, TERMINAL, WAITED, OBSERVED, LOUD, ABANDONED = 3, 2, 4, 8, 16, 32
-AWAKE, ASLEEP, CLOSED = range(3)
+AWAKE, ASLEEP, NUDGED, CLOSED = range(4)  # of the outbox
 NOTIFIED, WATCHING, SLEEPING = range(3)
 WOKEN, TIMED_OUT, INTERRUPTED = 1, 2, 3
 
@@ -274,6 +274,8 @@ def take(world: World) -> Steps[str]:
 
 
 def sleep(world: World) -> Steps[None]:
+    for _ in range(4):
+        yield None  # how long the worker has been awake
     yield None  # the spin's score,
     yield None  # and how many waits have skipped it,
     yield None  # which is one more now
@@ -285,6 +287,8 @@ def sleep(world: World) -> Steps[None]:
             if world.seat != SLEEPING:
                 break
             yield from park("seat", lambda: world.seat == SLEEPING)
+    yield None  # was it nudged?
+    yield None  # awake since now
     world.woken = True
 
 

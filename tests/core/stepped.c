@@ -96,6 +96,12 @@ ix_now_ns(void)
     return now += CLOCK_STEP;
 }
 
+int64_t
+ix_coarse_now_ns(void)
+{
+    return now;
+}
+
 int
 ix_cpu_count(void)
 {
