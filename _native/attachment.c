@@ -227,7 +227,7 @@ account(struct ix_attachments *list, struct ix_attachment *attachment)
     switch ((enum ix_attachment_kind)attachment->kind) {
     case IX_ATTACHED_VIEW:
         list->lent += attachment->length;
-        list->shared |= !attachment->readonly;
+        list->shared |= !attachment->readonly && !attachment->pickled;
         break;
     case IX_ATTACHED_SHARED:
         list->lent += attachment->length;

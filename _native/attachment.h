@@ -41,6 +41,7 @@ enum ix_attachment_kind {
 struct ix_attachment {
     _Atomic uint32_t refs;
     uint8_t kind;  /* enum ix_attachment_kind */
+    bool pickled;  /* part of an object's pickle, as of an array of NumPy's: processes get a copy */
     bool readonly; /* of a VIEW */
     bool owns_data;
     uint32_t ndim; /* of a VIEW, as all of the layout */

@@ -274,8 +274,14 @@ ix_attach(struct ix_codec *codec, PyObject *value)
                            (size_t)PyBytes_GET_SIZE(value));
     if (type == &PyUnicode_Type)
         return lend_text(codec, value);
-    if (type == &PyMemoryView_Type || type == &PyPickleBuffer_Type)
+    if (type == &PyMemoryView_Type)
         return lend_view(codec, value);
+    if (type == &PyPickleBuffer_Type) {
+        struct ix_attachment *view = lend_view(codec, value);
+        if (view != NULL)
+            view->pickled = true;
+        return view;
+    }
     if (is_shared(codec, type))
         return lend_shared(codec, value);
     if (is_queue(type))
