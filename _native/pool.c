@@ -369,6 +369,16 @@ pool_is_inherited(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(ix_pool_is_inherited(self));
 }
 
+PyDoc_STRVAR(pool_bytes_moved_doc, "bytes_moved($self, /)\n--\n\n"
+"(bytes that crossed by being copied, bytes that crossed in place)");
+
+static PyObject *
+pool_bytes_moved(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    struct ix_queue_counts counts = ix_queue_count(&self->queue);
+    return Py_BuildValue("KK", (unsigned long long)counts.copied, (unsigned long long)counts.lent);
+}
+
 static PyMethodDef pool_methods[] = {
     {"is_inherited", (PyCFunction)pool_is_inherited, METH_NOARGS, pool_is_inherited_doc},
     {"close", (PyCFunction)pool_close, METH_NOARGS, pool_close_doc},
@@ -379,6 +389,7 @@ static PyMethodDef pool_methods[] = {
     {"use_processes", (PyCFunction)pool_use_processes, METH_NOARGS, pool_use_processes_doc},
     {"leave", (PyCFunction)pool_leave, METH_NOARGS, pool_leave_doc},
     {"counts", (PyCFunction)pool_counts, METH_NOARGS, pool_counts_doc},
+    {"bytes_moved", (PyCFunction)pool_bytes_moved, METH_NOARGS, pool_bytes_moved_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -38,6 +38,7 @@ struct ix_seat {
     _Atomic(void *) claim;    /* of the run, where it is a map's */
     /* Likewise, before the worker publishes the outcome, so that whoever has seen that sees the count: */
     _Atomic uint64_t finished, failed, cancelled, interrupted, late;
+    _Atomic uint64_t copied, lent; /* bytes of messages, there and back */
     _Atomic bool busy;
     /* Likewise, but looked at only around the waits: */
     _Atomic int64_t awake_ns;    /* how long the worker was awake, up to its last wait */
@@ -60,16 +61,17 @@ enum ix_seat_word {
 };
 
 struct ix_queue_counts {
-    uint64_t submitted;   /* tasks pushed */
-    uint64_t finished;    /* tasks that ran to an outcome */
-    uint64_t failed;      /* of these, those whose outcome is not a value */
-    uint64_t cancelled;   /* tasks that a worker found cancelled, or that were cleared */
-    uint64_t interrupted; /* tasks and items of maps that ended by an interrupt, */
-    uint64_t late;        /* that ended by one because they were over their time, */
-    uint64_t abandoned;   /* or whose end was not waited for */
-    size_t queued;        /* entries */
-    unsigned running;     /* workers that hold an entry */
-    unsigned workers;     /* leased: starting or serving */
+    uint64_t copied, lent; /* bytes that crossed by being copied, and without */
+    uint64_t submitted;    /* tasks pushed */
+    uint64_t finished;     /* tasks that ran to an outcome */
+    uint64_t failed;       /* of these, those whose outcome is not a value */
+    uint64_t cancelled;    /* tasks that a worker found cancelled, or that were cleared */
+    uint64_t interrupted;  /* tasks and items of maps that ended by an interrupt, */
+    uint64_t late;         /* that ended by one because they were over their time, */
+    uint64_t abandoned;    /* or whose end was not waited for */
+    size_t queued;         /* entries */
+    unsigned running;      /* workers that hold an entry */
+    unsigned workers;      /* leased: starting or serving */
     unsigned parked;
 };
 
@@ -183,6 +185,8 @@ enum ix_fate {
     IX_FATE_LATE,        /* likewise */
 };
 void ix_seat_settle(struct ix_seat *seat, enum ix_fate fate);
+/* Counts a message of so many bytes, and what it refers to. Context: the worker. */
+void ix_seat_account(struct ix_seat *seat, size_t length, struct ix_attachments *attachments);
 /* An item of a map ended by an interrupt. */
 void ix_seat_count_stop(struct ix_seat *seat, bool late);
 

@@ -165,7 +165,9 @@ run_task(struct ix_worker *worker, struct ix_task *task)
     worker->stopped = IX_STOP_NONE;
     ix_run_set_deadline(worker, task->limits);
     ix_buffer_init(&buffer, memory, sizeof memory);
+    ix_seat_account(&worker->seat, task->length, task->attachments);
     enum ix_outcome outcome = run_somewhere(worker, task, &buffer);
+    ix_seat_account(&worker->seat, buffer.length, buffer.attachments);
     ix_run_close(worker);
     if (!ix_task_set_data(task, &buffer))
         outcome = IX_OUTCOME_FAILED; /* no memory; the text is empty */
@@ -193,12 +195,17 @@ enum ix_outcome
 ix_worker_call_item(struct ix_worker *worker, PyObject *fn, uint32_t arity,
                     struct ix_segment *segment, uint32_t index, struct ix_buffer *outcome)
 {
+    uint32_t next = index + 1;
+    size_t end = next < segment->count ? segment->offsets[next] : segment->length;
+    ix_seat_account(&worker->seat, end - segment->offsets[index],
+                    index == 0 ? segment->attachments : NULL); /* the whole segment's, once */
     PyObject *item = ix_load_item(worker, segment, index);
     if (item == NULL)
         return ix_worker_put_raised(worker, outcome, "arguments");
     PyObject *result = call_with_item(fn, arity, item);
     Py_DECREF(item);
     enum ix_outcome kind = put_outcome(worker, outcome, result);
+    ix_seat_account(&worker->seat, outcome->length, outcome->attachments);
     if (atomic_load_explicit(&worker->seat.deadline, memory_order_relaxed) != 0)
         ix_run_close(worker); /* a run of its own; otherwise the claim is one */
     flush_output(worker);

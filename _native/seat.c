@@ -91,6 +91,23 @@ ix_seat_count_stop(struct ix_seat *seat, bool late)
     add(late ? &seat->late : &seat->interrupted);
 }
 
+static void
+add_bytes(_Atomic uint64_t *count, size_t bytes)
+{
+    uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, value + bytes, memory_order_relaxed);
+}
+
+void
+ix_seat_account(struct ix_seat *seat, size_t length, struct ix_attachments *attachments)
+{
+    if (attachments != NULL) {
+        length += attachments->copied;
+        add_bytes(&seat->lent, attachments->lent);
+    }
+    add_bytes(&seat->copied, length);
+}
+
 void
 ix_seat_settle(struct ix_seat *seat, enum ix_fate fate)
 {

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         busy_before: float
         warm: int
         retired: int
+        bytes_copied: int
+        bytes_shared: int
         processes: int
         sent_to_processes: int
         moved: tuple[str, ...]
@@ -35,7 +37,7 @@ else:
     _Stats = namedtuple(
         "_Stats",
         "max_workers workers idle running queued submitted completed failed cancelled "
-        "interrupted timed_out abandoned busy busy_before warm retired "
+        "interrupted timed_out abandoned busy busy_before warm retired bytes_copied bytes_shared "
         "processes sent_to_processes moved",
     )
 
@@ -72,6 +74,9 @@ class ExecutorStats(_Stats):
     retired : int
         Interpreters that served the pool and ended with that: they were worn, or could not be
         proved to be as new.
+    bytes_copied, bytes_shared : int
+        Bytes of arguments and results that crossed by being copied, and that crossed in place, as
+        views and SharedBuffers do.
     processes : int
         Child processes that workers have at the moment for tasks that need one.
     sent_to_processes : int
@@ -93,6 +98,7 @@ class ExecutorStats(_Stats):
             self._nonzero("interrupted", "timed_out", "abandoned"),
             f"busy {sum(self.busy.values(), self.busy_before):.2f} s",
             f"interpreters: {self.warm} warm, {self.retired} retired",
+            self._nonzero("bytes_shared"),
             self._nonzero("processes", "sent_to_processes"),
             f"moved by {', '.join(self.moved)}" if self.moved else "",
         ]
@@ -109,6 +115,7 @@ def collect(pool: Pool) -> ExecutorStats:
     submitted, finished, failed, cancelled, queued, running, workers, parked, *stops = pool.counts()
     interrupted, late, abandoned = stops
     busy, busy_before, retired = pool.record()
+    copied, shared = pool.bytes_moved()
     return ExecutorStats(
         max_workers=pool.max_workers,
         workers=workers,
@@ -126,6 +133,8 @@ def collect(pool: Pool) -> ExecutorStats:
         busy_before=busy_before,
         warm=pool.hive.warm(),
         retired=retired,
+        bytes_copied=copied,
+        bytes_shared=shared,
         processes=pool.processes_alive(),
         sent_to_processes=pool.sent,
         moved=tuple(pool.moved),

@@ -194,3 +194,16 @@ def _through_another(view: memoryview) -> Any:
 
     with InterpreterPoolExecutor(1) as inner:
         return inner.submit(tasks.slice_of, view, 0, 100).result()
+
+
+def test_stats_tell_that_nothing_moved(executor: InterpreterPoolExecutor) -> None:
+    source, copied = bytearray(1_000_000), b"c" * 500_000
+    executor.submit(tasks.echo, memoryview(source)).result()
+    executor.submit(tasks.size, [memoryview(source)]).result()
+    stats = executor.stats()
+    assert (stats.bytes_shared, stats.bytes_copied < 1000) == (3_000_000, True)
+    executor.submit(tasks.echo, copied).result()
+    list(executor.map(tasks.size, [copied, memoryview(copied)]))
+    after = executor.stats()
+    assert after.bytes_shared == 3_500_000
+    assert 1_500_000 <= after.bytes_copied < 1_502_000
