@@ -102,14 +102,49 @@ knows_runtime(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(ix_runtime_is_known());
 }
 
+/* How long the end of the process waits for interpreters to stop: many switch intervals. */
+#define HIDING_NS 250000000
+
 PyDoc_STRVAR(hide_interpreters_doc, "hide_interpreters($module, /)\n--\n\n"
-"Make the runtime forget every interpreter but the main one, as the process ends.\n\n"
-"Returns whether it could. Workers that come to the end of their interpreters stop there.");
+"Stop what workers still run, and make the runtime forget all interpreters but the main one.\n\n"
+"For the end of the process, and for good. Returns whether it could.");
 
 static PyObject *
 hide_interpreters(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    return PyBool_FromLong(ix_runtime_hide());
+    return PyBool_FromLong(ix_runtime_hide(HIDING_NS));
+}
+
+PyDoc_STRVAR(has_interpreters_doc, "has_interpreters($module, /)\n--\n\n"
+"Whether any worker's interpreter lives, in this process and whoever owns it.");
+
+static PyObject *
+has_interpreters(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(ix_runtime_has_residents());
+}
+
+PyDoc_STRVAR(exit_soon_doc, "exit_soon($module, code, /)\n--\n\n"
+"End the process after a second, come what may: where hide_interpreters() could do nothing.\n\n"
+"Returns whether it will.");
+
+static PyObject *
+exit_soon(PyObject *Py_UNUSED(module), PyObject *argument)
+{
+    int code = PyLong_AsInt(argument);
+    if (code == -1 && PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong(ix_runtime_exit_soon(code));
+}
+
+PyDoc_STRVAR(end_by_interrupt_doc, "end_by_interrupt($module, /)\n--\n\n"
+"Let the process end, when all else is done, as one that SIGINT has killed.\n\n"
+"Returns whether it will.");
+
+static PyObject *
+end_by_interrupt(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(ix_runtime_end_by_interrupt());
 }
 
 PyDoc_STRVAR(tell_owner_doc, "tell_owner($module, data, /)\n--\n\n"
@@ -121,6 +156,9 @@ PyDoc_STRVAR(write_whole_doc, "write_whole($module, fd, data, /)\n--\n\n"
 static PyMethodDef module_methods[] = {
     {"knows_runtime", knows_runtime, METH_NOARGS, knows_runtime_doc},
     {"hide_interpreters", hide_interpreters, METH_NOARGS, hide_interpreters_doc},
+    {"has_interpreters", has_interpreters, METH_NOARGS, has_interpreters_doc},
+    {"exit_soon", exit_soon, METH_O, exit_soon_doc},
+    {"end_by_interrupt", end_by_interrupt, METH_NOARGS, end_by_interrupt_doc},
     {"is_main_interpreter", is_main_interpreter, METH_NOARGS, is_main_interpreter_doc},
     {"configure", configure, METH_O, configure_doc},
     {"forget_callables", forget_callables, METH_NOARGS, forget_callables_doc},

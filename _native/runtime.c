@@ -2,11 +2,11 @@
 
 #include "park.h"
 
-#include <Python.h>
-
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How the offsets for debuggers begin, at the very start of _PyRuntime, on every supported version. */
 struct offsets {
@@ -23,9 +23,19 @@ typedef _Atomic(PyInterpreterState *) list_head;
 _Atomic uint32_t ix_runtime_forks;
 static list_head *head; /* NULL: not known */
 static PyInterpreterState *main_interpreter;
-static _Atomic bool hidden;
 
-/* The minor versions on which tests/isolated/test_fork.py and test_stuck.py have passed. */
+/* For so long the end of the process waits for interpreters that are being made or ended. That is some
+ * milliseconds of CPython's own work, on a busy machine more. */
+#define CHANGE_NS 5000000000
+
+static pthread_mutex_t residents_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ix_resident *residents; /* protected by the lock; of all owners */
+static _Atomic uint32_t changing;     /* interpreters that are being made or ended */
+static _Atomic uint32_t seized;       /* residents that have been stopped */
+
+/* ---- the list ---- */
+
+/* The minor versions on which the tests of forks and of stuck exits have passed. */
 static bool
 is_tested(unsigned long version)
 {
@@ -76,6 +86,9 @@ begin_child(void)
 {
     atomic_fetch_add(&ix_runtime_forks, 1);
     ix_park_begin_child();
+    pthread_mutex_init(&residents_lock, NULL);
+    residents = NULL;
+    atomic_store(&changing, 0);
     leave_main_alone();
 }
 
@@ -101,15 +114,156 @@ ix_runtime_is_known(void)
     return head != NULL;
 }
 
-bool
-ix_runtime_hide(void)
+/* ---- the workers' interpreters ---- */
+
+static void
+begin_change_locked(void)
 {
-    atomic_store(&hidden, head != NULL);
-    return leave_main_alone();
+    atomic_fetch_add(&changing, 1);
+}
+
+static void
+end_change(void)
+{
+    atomic_fetch_sub(&changing, 1);
+    ix_park_wake_all(&changing);
+}
+
+void
+ix_runtime_before_start(void)
+{
+    pthread_mutex_lock(&residents_lock);
+    begin_change_locked();
+    pthread_mutex_unlock(&residents_lock);
+}
+
+void
+ix_runtime_enlist(struct ix_resident *resident, PyInterpreterState *interpreter)
+{
+    end_change(); /* whoever waits for it holds the lock, at which this thread then stops */
+    if (interpreter == NULL)
+        return;
+    pthread_mutex_lock(&residents_lock);
+    resident->interpreter = interpreter;
+    resident->previous = NULL;
+    resident->next = residents;
+    if (residents != NULL)
+        residents->previous = resident;
+    residents = resident;
+    pthread_mutex_unlock(&residents_lock);
+}
+
+void
+ix_runtime_strike(struct ix_resident *resident)
+{
+    pthread_mutex_lock(&residents_lock);
+    begin_change_locked();
+    if (resident->next != NULL)
+        resident->next->previous = resident->previous;
+    if (resident->previous != NULL)
+        resident->previous->next = resident->next;
+    else
+        residents = resident->next;
+    pthread_mutex_unlock(&residents_lock);
+}
+
+void
+ix_runtime_after_end(void)
+{
+    end_change();
 }
 
 bool
-ix_runtime_is_hidden(void)
+ix_runtime_has_residents(void)
 {
-    return atomic_load(&hidden);
+    pthread_mutex_lock(&residents_lock);
+    bool found = residents != NULL || atomic_load(&changing) != 0;
+    pthread_mutex_unlock(&residents_lock);
+    return found;
+}
+
+/* ---- the end of the process ---- */
+
+/* Starts a thread that no signal comes to: those are for the program's own. */
+static bool
+start_thread(void *(*run)(void *), void *argument)
+{
+    pthread_t thread;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&thread, NULL, run, argument) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (started)
+        pthread_detach(thread);
+    return started;
+}
+
+/* Takes the interpreter's GIL and never gives it back. A loop in Python lets go of it within the switch
+ * interval, and waits for it for ever after; so does what comes out of a sleep or a system call. */
+static void *
+seize(void *interpreter)
+{
+    PyThreadState *state = PyThreadState_New(interpreter);
+    if (state != NULL) {
+        PyEval_RestoreThread(state);
+        atomic_fetch_add(&seized, 1);
+        ix_park_wake_all(&seized);
+    }
+    while (true)
+        pause();
+    return NULL;
+}
+
+/* Waits until the count is `wanted`, until the deadline at the latest. */
+static void
+await(_Atomic uint32_t *count, uint32_t wanted, int64_t deadline)
+{
+    uint32_t now;
+    while ((now = atomic_load(count)) != wanted) {
+        int64_t left = deadline - ix_now_ns();
+        if (left <= 0)
+            break;
+        ix_park_wait(count, now, left);
+    }
+}
+
+bool
+ix_runtime_hide(int64_t timeout_ns)
+{
+    uint32_t wanted = 0;
+    if (head == NULL)
+        return false;
+    pthread_mutex_lock(&residents_lock); /* for good: whoever is on the list stays alive */
+    for (struct ix_resident *each = residents; each != NULL; each = each->next)
+        wanted += start_thread(seize, each->interpreter);
+    await(&seized, wanted, ix_now_ns() + timeout_ns);
+    await(&changing, 0, ix_now_ns() + CHANGE_NS);
+    return leave_main_alone();
+}
+
+static void *
+exit_in_a_second(void *code)
+{
+    sleep(1);
+    _exit((int)(intptr_t)code);
+}
+
+bool
+ix_runtime_exit_soon(int code)
+{
+    return start_thread(exit_in_a_second, (void *)(intptr_t)code);
+}
+
+static void
+die_of_interrupt(void)
+{
+    signal(SIGINT, SIG_DFL);
+    kill(getpid(), SIGINT);
+}
+
+bool
+ix_runtime_end_by_interrupt(void)
+{
+    return Py_AtExit(die_of_interrupt) == 0;
 }

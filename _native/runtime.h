@@ -12,6 +12,8 @@
 #ifndef IX_RUNTIME_H
 #define IX_RUNTIME_H
 
+#include <Python.h>
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,11 +27,36 @@ extern _Atomic uint32_t ix_runtime_forks;
 void ix_runtime_init(void);
 /* Whether the list was found. Context: any. */
 bool ix_runtime_is_known(void);
-/* Hides every interpreter but the main one, for good; false if the list is not known. Nothing may end
- * an interpreter afterwards: see ix_runtime_is_hidden(). Context: the main interpreter's GIL, as the
- * process ends. */
-bool ix_runtime_hide(void);
-/* Whether ix_runtime_hide() was called in this process. Context: any. */
-bool ix_runtime_is_hidden(void);
+
+/* A worker's interpreter, on the list of those that live. Owned by the worker. */
+struct ix_resident {
+    PyInterpreterState *interpreter;
+    struct ix_resident *previous, *next; /* protected by the list's lock */
+};
+
+/* An interpreter is about to be made; it has been made, or could not be (NULL).
+ * Context: its GIL, or none. Locks: takes the list's. Neither these nor the next two return once
+ * ix_runtime_hide() was called: the process ends. */
+void ix_runtime_before_start(void);
+void ix_runtime_enlist(struct ix_resident *resident, PyInterpreterState *interpreter);
+/* The interpreter is about to be ended, and no code of the user's is left to run in it; it has ended. */
+void ix_runtime_strike(struct ix_resident *resident);
+void ix_runtime_after_end(void);
+
+/* Whether any worker's interpreter lives, is being made or ended. Context: any. */
+bool ix_runtime_has_residents(void);
+
+/* Stops the worker interpreters that are left, and hides all but the main one, for good; false, with nothing
+ * done, if the runtime is not known. A stopped interpreter runs no Python any more: a thread of ours holds
+ * its GIL for ever. Waits for those GILs at most so long; what does not let go of one by then is in C code
+ * that does nothing of Python's, and will not get it back. Context: the main interpreter's GIL, as the
+ * process ends: what follows is its finalisation. */
+bool ix_runtime_hide(int64_t timeout_ns);
+/* Where that returned false: ends the process after a second with this exit code, come what may, unless it
+ * has ended before. Returns false if there is no thread to be had. */
+bool ix_runtime_exit_soon(int code);
+/* When all else is done, the process ends as one that SIGINT has killed, as if KeyboardInterrupt had ended
+ * the main program. Returns false if CPython has no room for that. Context: the main interpreter's GIL. */
+bool ix_runtime_end_by_interrupt(void);
 
 #endif

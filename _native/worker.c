@@ -60,7 +60,9 @@ end_interpreter(struct ix_worker *self)
         ix_releases_drain(releases);
     }
     ix_inside_clear(&self->inside);
+    ix_runtime_strike(&self->resident);
     Py_EndInterpreter(self->own_ts);
+    ix_runtime_after_end();
     ix_output_bind(NULL);
     self->own_ts = NULL;
     if (releases != NULL) {
@@ -75,11 +77,14 @@ static char *
 start_interpreter(struct ix_worker *self, const struct ix_buffer *path,
                   const struct ix_buffer *world)
 {
+    ix_runtime_before_start();
     PyStatus status = Py_NewInterpreterFromConfig(&self->own_ts, &config);
     if (PyStatus_Exception(status)) {
+        ix_runtime_enlist(&self->resident, NULL);
         self->own_ts = NULL;
         return strdup(status.err_msg == NULL ? "unknown error" : status.err_msg);
     }
+    ix_runtime_enlist(&self->resident, PyThreadState_GetInterpreter(self->own_ts));
     if (ix_inside_init(&self->inside, path, world) < 0) {
         char *text = error_text();
         end_interpreter(self);
@@ -434,6 +439,16 @@ worker_close(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(worker_leave_open_doc, "leave_open($self, /)\n--\n\n"
+"Never end the interpreter: the process does, and has no time to lose.");
+
+static PyObject *
+worker_leave_open(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    Py_INCREF(self); /* for good: the runtime has it on a list */
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 worker_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
@@ -472,6 +487,7 @@ static PyMethodDef worker_methods[] = {
     {"linger", (PyCFunction)worker_linger, METH_NOARGS, worker_linger_doc},
     {"dismiss", (PyCFunction)worker_dismiss, METH_NOARGS, worker_dismiss_doc},
     {"forget", (PyCFunction)worker_forget, METH_NOARGS, worker_forget_doc},
+    {"leave_open", (PyCFunction)worker_leave_open, METH_NOARGS, worker_leave_open_doc},
     {"close", (PyCFunction)worker_close, METH_NOARGS, worker_close_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -49,6 +49,7 @@ struct ix_access {
 struct ix_worker {
     PyObject_HEAD /* of the owner */
     PyThreadState *owner_ts, *own_ts;
+    struct ix_resident resident;
     struct ix_pool_object *pool; /* the present lease's; borrowed from serve()'s caller */
     struct ix_seat seat;
     struct ix_inside inside;

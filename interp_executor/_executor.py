@@ -31,7 +31,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 
-from interp_executor import _native, _outcome, _serialize
+from interp_executor import _exit, _native, _outcome, _serialize
 from interp_executor._errors import TransferError
 from interp_executor._hive import Pool, WorkerThread, broken_error, hive
 from interp_executor._lane import LANES
@@ -276,6 +276,22 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         if wait:
             pool.join()
             pool.join_threads()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        """Shut down and wait; after Ctrl-C, stop what runs instead and leave what does not stop."""
+        pool = self._pool
+        if kind is None or not issubclass(kind, KeyboardInterrupt) or pool.is_inherited():
+            self.shutdown(wait=True)
+            return
+        self.shutdown(wait=False, cancel_futures=True)
+        pool.stop()
+        if not pool.join(_exit.PATIENCE):
+            pool.leave_behind()
 
     def with_options(
         self,

@@ -21,7 +21,7 @@ import threading
 import warnings
 import weakref
 
-from interp_executor import _native, _outcome, _serialize, _worker, _world
+from interp_executor import _exit, _native, _outcome, _serialize, _worker, _world
 from interp_executor._lane import ProcessLane
 from interp_executor._refusal import refused_modules
 from interp_executor._watchdog import Watchdog
@@ -168,6 +168,17 @@ class Pool(ProcessLane):
             return []
         with self.lock:
             return list(self.threads)
+
+    def stop(self) -> None:
+        """Cancel what is pending and interrupt what runs."""
+        self.cancel_pending()
+        self.stop_running()
+
+    def leave_behind(self) -> None:
+        """Wait no more for what does not stop, not even at the end of the process."""
+        self.stop_running(at_once=True)
+        if not self.join(_exit.MOMENT):
+            self.hive.leave_behind(self, self._snapshot())
 
     def join_threads(self) -> None:
         """Wait for the threads that have left and are about to end."""
@@ -316,7 +327,7 @@ class WorkerThread(threading.Thread):
             self._pool = None
         if self._pool is None:
             self.ending = True
-            self._worker.close()
+            self._hive.end(self._worker)
         return self._pool is not None
 
     def _serve(self, pool: Pool) -> bool:
@@ -334,7 +345,7 @@ class WorkerThread(threading.Thread):
         if not emptied and arrived and not self._bare and pool.forward_output:
             self._ask(pool, _worker.stop_forwarding)  # its exit callbacks may print
         if not emptied and not self._bare and not self._viewed:
-            self._worker.close()
+            self._hive.end(self._worker)
         with pool.lock:
             pool.retired += not kept
             if emptied or self._viewed:
@@ -436,6 +447,7 @@ class Hive:
         self.outbox = _native.Outbox()
         self.watchdog = Watchdog(self)
         self.closed = False
+        self.hurried = False  # the process ends by Ctrl-C
         # Reentrant, as Pool.lock: a handler of signals or a __del__ may submit from within.
         self._lock = threading.RLock()
         self._ending = threading.Lock()  # one at a time: there is no hurry
@@ -563,6 +575,12 @@ class Hive:
         with self._lock:
             return list(self._threads)
 
+    def leave_behind(self, pool: Pool, threads: list[WorkerThread]) -> None:
+        """Count a pool out that does not come to its end, and its workers."""
+        with self._lock:
+            self._pools.discard(pool)
+            self._threads.difference_update(threads)
+
     def idle_timeout(self) -> float:
         """Return how long a worker stays parked, in seconds; -1: for ever."""
         return self._idle_timeout
@@ -580,9 +598,16 @@ class Hive:
         """End an interpreter that is empty: after those who wait for the pool, and one by one."""
         pool.join(1.0)
         with self._ending:
+            self.end(worker)
+
+    def end(self, worker: _native.Worker) -> None:
+        """End an interpreter, unless the process ends and does so in a hurry."""
+        if self.hurried:
+            worker.leave_open()
+        else:
             worker.close()
 
-    def close_idle_workers(self) -> None:
+    def close_idle_workers(self, left: Callable[[], float | None] = _exit.without_limit) -> None:
         """End the parked workers and wait for them, and for those that are ending."""
         with self._lock:
             parked, self._parked = self._parked, []
@@ -591,10 +616,13 @@ class Hive:
             worker.assign(None)
         for worker in parked + ending:
             if worker is not threading.current_thread():
-                worker.join()
+                worker.join(left())
 
     def close(self) -> None:
-        """At the interpreter's exit: finish what was submitted, then end every worker."""
+        """At the interpreter's exit: finish what was submitted, then end every worker.
+
+        After Ctrl-C, cancel and interrupt it instead, and leave behind what does not stop.
+        """
         with self._lock:
             self.closed = True
             pools = list(self._pools)
@@ -602,15 +630,29 @@ class Hive:
                 worker.dismiss()
         for pool in pools:
             pool.close()
+        if not _exit.comes_from_ctrl_c():
+            try:
+                self._end(pools, _exit.without_limit)
+                return
+            except KeyboardInterrupt:
+                pass  # said by how the process ends
+        _exit.end_by_ctrl_c()
+        self.hurried = True
         for pool in pools:
-            pool.join()
-        self.close_idle_workers()
+            pool.stop()
+        self._end(pools, _exit.at_most(_exit.PATIENCE))
+
+    def _end(self, pools: list[Pool], left: Callable[[], float | None]) -> None:
+        for pool in pools:
+            if not pool.join(left()):
+                pool.leave_behind()
+        self.close_idle_workers(left)
         for thread in self.threads():
-            thread.join()
+            thread.join(left())
         self.watchdog.close()
         self.outbox.close()
         if self._notifier is not None:
-            self._notifier.join()
+            self._notifier.join(left())
 
     def has_workers(self) -> bool:
         """Return whether any worker lives, at work or parked."""

@@ -1,0 +1,225 @@
+"""How programs end whose tasks do not: after Ctrl-C they are gone within two seconds."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .script import SOURCE, TIMEOUT, write
+
+LIMIT = 2.0  # seconds from Ctrl-C to the end of the process
+
+HEAD = """\
+import atexit, os, re, signal, sys, threading, time
+from interp_executor import InterpreterPoolExecutor
+
+def loop(ready):
+    os.write(ready, b"x")
+    while True:
+        pass
+
+def allocate(ready):
+    os.write(ready, b"x")
+    while True:
+        class Local:
+            pass
+        {str(number): [Local() for _ in range(9)] for number in range(99)}
+
+def spin_in_c(ready):
+    os.write(ready, b"x")
+    re.match("(a+)+$", "a" * 60 + "b")
+
+def wait_for_lock(ready):
+    lock = threading.Lock()
+    lock.acquire()
+    os.write(ready, b"x")
+    lock.acquire()
+
+def sleep(ready):
+    os.write(ready, b"x")
+    time.sleep(1000)
+
+def read(ready):
+    ends = os.pipe()
+    os.write(ready, b"x")
+    os.read(ends[0], 1)
+
+STUCK = [loop, allocate, spin_in_c, wait_for_lock, sleep, read]
+
+def get_stuck(executor, tasks=STUCK):
+    ready = os.pipe()
+    futures = [executor.submit(task, ready[1]) for task in tasks]
+    for _ in tasks:
+        os.read(ready[0], 1)
+    return futures
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs behind
+    executor = InterpreterPoolExecutor(len(STUCK))
+"""
+
+
+class Program:
+    """A program that says "ready" on a line of its own, and what became of it."""
+
+    def __init__(self, path: Path, body: str) -> None:
+        indented = "".join(f"    {line}\n" for line in body.strip().splitlines())
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", write(path / "script.py", HEAD + indented)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # An empty PYTHONUNBUFFERED is as good as none: what is printed waits to be flushed.
+            env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": ""},
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def send(self, number: int) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def end(self) -> tuple[float, int, str, str]:
+        """Return after how long it ended, its exit code, and what it printed from then on.
+
+        But for the reports of what was abandoned.
+        """
+        started = time.monotonic()
+        out, err = self._process.communicate(timeout=TIMEOUT)
+        reports = re.compile(r".* has been abandoned: its task could not be stopped\n")
+        return time.monotonic() - started, self._process.returncode, out, reports.sub("", err)
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever a test found."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def programs() -> Iterator[list[Program]]:
+    started: list[Program] = []
+    yield started
+    for program in started:
+        program.close()
+
+
+def _interrupt(
+    programs: list[Program], path: Path, body: str, number: int = signal.SIGINT, times: int = 1
+) -> tuple[int, str, str]:
+    """Send a signal once the program is ready; return its exit code and what it printed.
+
+    It must be gone in time. What else the machine does can only make it slower, so one of three
+    runs has to be.
+    """
+    for left in (2, 1, 0):
+        programs.append(Program(path, body))
+        for _ in range(times):
+            programs[-1].send(number)
+        took, code, out, err = programs[-1].end()
+        if took < LIMIT:
+            break
+        assert left, f"gone after {took:.1f} s"
+    return code, out, err
+
+
+def test_ctrl_c_in_the_main_program_ends_it(tmp_path: Path, programs: list[Program]) -> None:
+    body = """
+futures = get_stuck(executor)
+pending = executor.submit(print, "must not run")
+atexit.register(lambda: print("cancelled:", pending.cancelled()))
+print("ready", flush=True)
+futures[0].result()
+"""
+    code, out, err = _interrupt(programs, tmp_path, body)
+    assert (code, out) == (-signal.SIGINT, "cancelled: True\n")
+    assert err.count("Traceback") == 1
+    assert err.endswith("KeyboardInterrupt\n")
+
+
+def test_ctrl_c_in_a_with_block_ends_the_program(tmp_path: Path, programs: list[Program]) -> None:
+    body = """
+with executor:
+    futures = get_stuck(executor)
+    atexit.register(lambda: print("cancelled:", pending.cancelled()))
+    pending = executor.submit(print, "must not run")
+    print("ready", flush=True)
+    futures[0].result()
+"""
+    code, out, err = _interrupt(programs, tmp_path, body)
+    assert (code, out) == (-signal.SIGINT, "cancelled: True\n")
+    assert err.count("Traceback") == 1
+
+
+def test_a_program_goes_on_after_ctrl_c_in_a_with_block(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    body = """
+try:
+    with executor:
+        futures = get_stuck(executor)
+        print("ready", flush=True)
+        futures[0].result()
+except KeyboardInterrupt:
+    with InterpreterPoolExecutor(1) as another:
+        print(another.submit(abs, -1).result(), flush=True)
+sys.exit(3)
+"""
+    programs.append(Program(tmp_path, body))
+    programs[-1].send(signal.SIGINT)
+    _, code, out, err = programs[-1].end()
+    assert (code, out, err) == (3, "1\n", "")
+
+
+def test_ctrl_c_at_the_end_of_the_program_stops_the_work_it_waits_for(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    body = """
+get_stuck(executor)
+pending = executor.submit(print, "must not run")
+atexit.register(lambda: print("cancelled:", pending.cancelled()))
+threading._register_atexit(print, "ready", flush=True)  # runs before the executor's
+sys.exit(3)
+"""
+    code, out, err = _interrupt(programs, tmp_path, body)
+    assert (code, out, err) == (-signal.SIGINT, "cancelled: True\n", "")
+
+
+def test_impatience_changes_nothing(tmp_path: Path, programs: list[Program]) -> None:
+    body = """
+futures = get_stuck(executor)
+print("ready", flush=True)
+futures[0].result()
+"""
+    code, _, err = _interrupt(programs, tmp_path, body, times=3)
+    assert code == -signal.SIGINT
+    assert "Exception ignored" not in err
+
+
+def test_sigterm_ends_the_program_at_once(tmp_path: Path, programs: list[Program]) -> None:
+    body = 'get_stuck(executor)\nprint("ready", flush=True)\nloop(1)'
+    code, _, err = _interrupt(programs, tmp_path, body, signal.SIGTERM)
+    assert (code, err) == (-signal.SIGTERM, "")
+
+
+def test_where_the_runtime_is_not_known_a_stuck_program_ends_all_the_same(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    body = """
+from interp_executor import _native
+_native.hide_interpreters = lambda: False
+get_stuck(executor, [spin_in_c])
+atexit.register(print, "flushed", end="")
+print("ready", flush=True)
+while True:
+    time.sleep(1)
+"""
+    code, out, _ = _interrupt(programs, tmp_path, body)
+    assert out == "flushed"
+    # By whichever comes first: the watchdog, or CPython's end, which may crash there.
+    assert code != 0
