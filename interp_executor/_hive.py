@@ -372,7 +372,7 @@ class WorkerThread(threading.Thread):
         self._hive.end_lingering(self._worker)
         if not kept:
             self.ending = True
-            self._worker.close()
+            self._hive.end(self._worker)
 
     def _set_up(self, pool: Pool) -> bool:
         """Name the worker and run the pool's initializer; whether that went well."""
