@@ -18,7 +18,7 @@ ix_job_new(struct ix_callable *callable, uint32_t arity, uint32_t chunksize)
         return NULL;
     }
     job->entry.kind = IX_ENTRY_JOB;
-    atomic_init(&job->refs, 1);
+    atomic_init(&job->entry.refs, 1);
     if (callable != NULL)
         ix_callable_acquire(callable);
     job->callable = callable;
@@ -30,7 +30,7 @@ ix_job_new(struct ix_callable *callable, uint32_t arity, uint32_t chunksize)
 void
 ix_job_acquire(struct ix_job *job)
 {
-    atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&job->entry.refs, 1, memory_order_relaxed);
 }
 
 static void
@@ -53,7 +53,7 @@ segment_free(struct ix_segment *segment)
 void
 ix_job_release(struct ix_job *job)
 {
-    if (job == NULL || atomic_fetch_sub_explicit(&job->refs, 1, memory_order_acq_rel) != 1)
+    if (job == NULL || atomic_fetch_sub_explicit(&job->entry.refs, 1, memory_order_acq_rel) != 1)
         return;
     while (job->oldest != NULL) {
         struct ix_segment *segment = job->oldest;

@@ -44,7 +44,6 @@ enum ix_job_end { IX_JOB_GOES_ON, IX_JOB_CANCELLED, IX_JOB_BROKEN };
 
 struct ix_job {
     struct ix_entry entry;
-    _Atomic uint32_t refs;
     struct ix_callable *callable; /* one reference */
     struct ix_limits *limits;     /* one reference, or NULL; set before the job is shared */
     uint32_t arity;               /* values per item */

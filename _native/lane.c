@@ -68,12 +68,13 @@ ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffe
     outcome->length = 0;
     ix_worker_to_owner(worker);
     PyObject *pair = NULL;
-    PyObject *attached = describe_attached(callable, task->attachments, task->data, task->length);
+    PyObject *attached = describe_attached(callable, task->attachments, ix_task_data(task),
+                                           task->length);
     if (attached != NULL)
         pair = PyObject_CallMethod(
             (PyObject *)worker->pool, "run_in_process", "iIIy#y#N", (int)task->lane,
             (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
-            (Py_ssize_t)callable->length, task->data, (Py_ssize_t)task->length, attached);
+            (Py_ssize_t)callable->length, ix_task_data(task), (Py_ssize_t)task->length, attached);
     enum ix_outcome kind = put_pair(worker, pair, outcome);
     ix_worker_to_own(worker);
     return kind;

@@ -133,7 +133,7 @@ open_run(struct ix_worker *worker, struct ix_limits *limits)
 static enum ix_outcome
 run_somewhere(struct ix_worker *worker, struct ix_task *task, struct ix_buffer *buffer)
 {
-    struct ix_reader arguments = {task->data, task->data + task->length};
+    struct ix_reader arguments = {ix_task_data(task), ix_task_data(task) + task->length};
     if (ix_lane_is_process(worker, task->lane, task->callable))
         return ix_lane_run_task(worker, task, buffer);
     enum ix_outcome outcome = ix_worker_call(worker, task->callable, &arguments, task, buffer);

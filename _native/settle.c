@@ -36,7 +36,7 @@ static PyObject *
 decode_task(struct ix_module *state, struct ix_future *future, bool *raised)
 {
     struct ix_task *task = future->task;
-    struct ix_reader reader = {task->data, task->data + task->length};
+    struct ix_reader reader = {ix_task_data(task), ix_task_data(task) + task->length};
     uint32_t abandonment = ix_task_abandonment(task);
     *raised = abandonment != 0 || task->outcome != IX_OUTCOME_VALUE;
     if (abandonment != 0) {
@@ -52,7 +52,7 @@ decode_task(struct ix_module *state, struct ix_future *future, bool *raised)
     case IX_OUTCOME_BROKEN:
         return PyObject_CallOneArg(state->broken_error, (PyObject *)future->pool);
     default:
-        return PyObject_CallFunction(state->failed_error, "s#", task->data,
+        return PyObject_CallFunction(state->failed_error, "s#", ix_task_data(task),
                                      (Py_ssize_t)task->length);
     }
 }

@@ -63,7 +63,7 @@ ix_callable_release(struct ix_callable *callable)
 }
 
 /* Every task has room for a small outcome, so that small results need no allocation either. */
-#define ROOM_MIN 24
+#define ROOM_MIN 24 /* which ix_task_data() relies on to hold a pointer */
 #define ROOM_MAX 4096
 
 struct ix_task *
@@ -78,14 +78,13 @@ ix_task_new(struct ix_callable *callable, struct ix_buffer *arguments)
     task->entry.next = NULL;
     task->entry.kind = IX_ENTRY_TASK;
     atomic_init(&task->state, IX_PENDING);
-    atomic_init(&task->refs, 1);
+    atomic_init(&task->entry.refs, 1);
     task->callable = NULL;
     task->limits = NULL;
     task->future = NULL;
-    task->data = task->room;
     task->length = 0;
     task->attachments = NULL;
-    task->capacity = (uint32_t)room;
+    task->capacity = (uint16_t)room;
     task->outcome = IX_OUTCOME_NONE;
     task->lane = IX_LANE_ANY;
     if (!ix_task_set_data(task, arguments)) {
@@ -101,13 +100,13 @@ ix_task_new(struct ix_callable *callable, struct ix_buffer *arguments)
 void
 ix_task_acquire(struct ix_task *task)
 {
-    atomic_fetch_add_explicit(&task->refs, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&task->entry.refs, 1, memory_order_relaxed);
 }
 
 void
 ix_task_release(struct ix_task *task)
 {
-    if (task == NULL || atomic_fetch_sub_explicit(&task->refs, 1, memory_order_acq_rel) != 1)
+    if (task == NULL || atomic_fetch_sub_explicit(&task->entry.refs, 1, memory_order_acq_rel) != 1)
         return;
     assert(task->future == NULL);
     ix_task_drop_data(task);
@@ -119,9 +118,8 @@ ix_task_release(struct ix_task *task)
 void
 ix_task_drop_data(struct ix_task *task)
 {
-    if (task->data != task->room)
-        free(task->data);
-    task->data = task->room;
+    if (task->length > task->capacity)
+        free(ix_task_data(task));
     task->length = 0;
     if (task->attachments != NULL) {
         ix_attachments_free(task->attachments);
@@ -142,7 +140,7 @@ ix_task_set_data(struct ix_task *task, struct ix_buffer *buffer)
         char *data = ix_buffer_steal(buffer);
         if (data == NULL)
             return false;
-        task->data = data;
+        memcpy(task->room, &data, sizeof data);
     }
     task->length = length;
     task->attachments = ix_buffer_detach(buffer);

@@ -16,8 +16,8 @@
  *
  * Memory ordering: the owner writes the arguments before the task enters the queue (whose mutex
  * publishes them); the worker writes the outcome before the releasing swap to DONE, and readers
- * load the state with acquire. `data` therefore never needs a lock. The outcome of a task that was
- * abandoned is in its state word alone: `data` and `outcome` stay the worker's, which may be writing
+ * load the state with acquire. The data therefore never needs a lock. The outcome of a task that was
+ * abandoned is in its state word alone: the data and `outcome` stay the worker's, which may be writing
  * them, and nobody else reads them or gives them back before the last reference goes.
  */
 #ifndef IX_TASK_H
@@ -63,6 +63,7 @@ enum ix_lane {
 /* What a queue holds: the first member of a task and of a map job. */
 struct ix_entry {
     struct ix_entry *next; /* protected by the queue's lock, or by whoever holds the entry */
+    _Atomic uint32_t refs;
     enum ix_entry_kind kind;
 };
 
@@ -85,19 +86,18 @@ struct ix_callable {
     char data[];
 };
 
+/* Kept small: a program may have a million of them queued. */
 struct ix_task {
     struct ix_entry entry;
     _Atomic uint32_t state;
-    _Atomic uint32_t refs;
+    uint16_t capacity;            /* of room: at least the size of a pointer */
+    uint8_t outcome;              /* enum ix_outcome */
+    uint8_t lane;                 /* enum ix_lane; set before the push */
     struct ix_callable *callable; /* one reference */
     struct ix_limits *limits;     /* one reference, or NULL */
     void *future; /* the owner's, one reference while observed; under the owner's GIL only */
-    char *data;   /* arguments until RUNNING, outcome once DONE; `room` or a heap block */
-    size_t length;
-    struct ix_attachments *attachments; /* what data refers to, or NULL */
-    uint32_t capacity;                  /* of room */
-    uint8_t outcome;                    /* enum ix_outcome */
-    uint8_t lane;                       /* enum ix_lane; set before the push */
+    struct ix_attachments *attachments; /* what the data refers to, or NULL */
+    size_t length;                      /* of the data; if more than capacity, room points to it */
     char room[];
 };
 
@@ -138,6 +138,17 @@ bool ix_task_abandon(struct ix_task *task, bool late, uint32_t *flags);
 bool ix_task_cancel(struct ix_task *task);
 /* Sets flags; false, with nothing set, if the task is terminal already. Context: owner GIL. */
 bool ix_task_flag(struct ix_task *task, uint32_t flags);
+
+/* The arguments until RUNNING, the outcome once DONE: `length` bytes. */
+static inline char *
+ix_task_data(struct ix_task *task)
+{
+    char *block;
+    if (task->length <= task->capacity)
+        return task->room;
+    memcpy(&block, task->room, sizeof block);
+    return block;
+}
 
 /* Whether what the call carries is written to on both sides, or means something in this process
  * only (a writable view, a SharedBuffer, an interpreters' queue): such a task must not be sent elsewhere.

@@ -73,7 +73,9 @@ class Core:
 
     def text(self, owner: CData) -> bytes:
         """Return the contents of a buffer, a task, a range or a callable."""
-        return bytes(self.ffi.buffer(owner.data, owner.length)) if owner.length else b""
+        is_task = self.ffi.typeof(owner) is self.ffi.typeof("struct ix_task *")
+        data = self.lib.ix_task_data(owner) if is_task else owner.data
+        return bytes(self.ffi.buffer(data, owner.length)) if owner.length else b""
 
     def block(self, data: bytes) -> CData:
         """Return a heap block that the core may take over."""

@@ -32,9 +32,9 @@ is_payload(struct ix_task *task, enum tag tag)
     uint32_t id;
     if (task->length < sizeof id)
         return false;
-    memcpy(&id, task->data, sizeof id);
+    memcpy(&id, ix_task_data(task), sizeof id);
     for (size_t i = sizeof id; i < task->length; i++) {
-        if (task->data[i] != filler(id, tag))
+        if (ix_task_data(task)[i] != filler(id, tag))
             return false;
     }
     return id == task->callable->id;

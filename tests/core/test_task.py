@@ -27,7 +27,7 @@ def test_a_task_takes_its_arguments_whatever_their_size(core: Core, size: int) -
     data = bytes(i & 255 for i in range(size))
     task = core.task(data)
     assert core.text(task) == data
-    assert (task.data == task.room) == (size <= 4096)
+    assert (core.lib.ix_task_data(task) == task.room) == (size <= 4096)
     core.lib.ix_task_release(task)
 
 
@@ -37,7 +37,7 @@ def test_a_new_task_is_pending_without_outcome_and_has_one_reference(
     assert core.state(task) == "PENDING"
     assert core.lib.ix_task_state(task) == core.lib.IX_PENDING
     assert task.outcome == core.lib.IX_OUTCOME_NONE
-    assert task.refs == 1
+    assert task.entry.refs == 1
     assert task.entry.kind == core.lib.IX_ENTRY_TASK
 
 
@@ -46,7 +46,7 @@ def test_large_arguments_on_the_heap_are_not_copied(core: Core) -> None:
     assert core.lib.ix_buffer_write(buffer, b"x" * 5000, 5000)
     data = buffer.data
     task = core.lib.ix_task_new(core.ffi.NULL, buffer)
-    assert task.data == data
+    assert core.lib.ix_task_data(task) == data
     core.lib.ix_task_release(task)
 
 
