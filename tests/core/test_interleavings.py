@@ -13,7 +13,8 @@ import pytest
 from .harness import Core
 
 DEEP = float(os.environ.get("IX_STRESS_SECONDS", "3")) > 10
-LIMIT = 1_000_000 if DEEP else 250_000
+LIMIT = 1_000_000  # schedules; a search that need not be whole ends earlier
+SAMPLE = LIMIT if DEEP else 25_000
 
 type Actor = tuple[str, int] | str
 
@@ -31,7 +32,7 @@ def explore(
         spec.actors[i].body = getattr(core.lib, f"ACT_{name}")
         spec.actors[i].param = param
     summary = core.new("struct stepped_summary")
-    limit = LIMIT if whole or DEEP else LIMIT // 10
+    limit = LIMIT if whole else SAMPLE
     core.lib.stepped_explore(spec, -1 if preemptions is None else preemptions, limit, summary)
     worst = summary.worst
     if worst.verdict != core.lib.RUN_FINISHED:
@@ -208,7 +209,7 @@ def test_a_worker_that_wakes_for_nothing_sleeps_on(stepped: Core) -> None:
 
 
 def test_two_pushes_reach_one_worker(stepped: Core) -> None:
-    explore(stepped, "WORK", ("PUSH", 2), entries=2)
+    explore(stepped, "WORK", ("PUSH", 2), entries=2, preemptions=None if DEEP else 6)
 
 
 @pytest.mark.parametrize("cores", [1, 2])
