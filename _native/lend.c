@@ -118,8 +118,9 @@ is_the_same(struct ix_attachment *attachment, const Py_buffer *view)
            && attachment->itemsize == (size_t)view->itemsize
            && attachment->readonly == (bool)view->readonly
            && strcmp(ix_attachment_format(attachment), view->format) == 0
-           && memcmp(ix_attachment_shape(attachment), view->shape, size) == 0
-           && memcmp(ix_attachment_strides(attachment), view->strides, size) == 0;
+           && (size == 0 /* without dimensions there are no arrays to compare */
+               || (memcmp(ix_attachment_shape(attachment), view->shape, size) == 0
+                   && memcmp(ix_attachment_strides(attachment), view->strides, size) == 0));
 }
 
 /* Memory that is somebody's already: it stays his, and goes on without a detour through us. */
