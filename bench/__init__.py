@@ -6,6 +6,7 @@ same rows and the same measuring code; ``python -m bench.origins`` reproduces th
 published figures that started the field.
 
     rows.py       what is compared with what, and the bound to reach: data
+    buffer_rows.py, buffers.py  the same and its contenders, for what is large or lent
     entries.py    each contender: how to open it, what it measures
     measures.py   the measuring code, one function per kind of work
     harness.py    calibration and alternating rounds

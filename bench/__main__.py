@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import plot, report
-from bench.rows import ROWS, Row, find
+from bench.row import Row
+from bench.rows import ROWS, find
 from bench.run_row import run_elsewhere
 
 RESULTS = Path(__file__).with_name("results")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bench.entries import Entry
-from bench.rows import Row
+from bench.row import Row
 from bench.topics import contenders, reported, run
 
 

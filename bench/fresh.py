@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bench import executors
 from bench.measures import Sample
@@ -21,6 +23,8 @@ from bench.place import environment
 
 WORKERS = 8  # how many the memory of one worker is averaged over
 QUEUED = 200_000
+VIEWS, VIEWED = 10_000, 1_000_000  # how many, and bytes of each
+LENT = 1 << 30  # bytes
 TIMEOUT = 60.0
 
 
@@ -65,6 +69,23 @@ def memory_missing() -> str | None:
     if Path("/proc/self/smaps_rollup").exists():
         return None
     return "no /proc/self/smaps_rollup"
+
+
+def peak_missing() -> str | None:
+    """Say why the peak of memory cannot be measured here, if so."""
+    return None if Path("/proc/self/clear_refs").exists() else "no /proc/self/clear_refs"
+
+
+def _forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _status(field: str) -> int:
+    """Return an amount of memory of this process in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/self/status has no {field} line")
 
 
 @contextmanager
@@ -115,11 +136,63 @@ def queued_memory(executor: str) -> float:
     return used / QUEUED
 
 
+def _lend(executor: Executor, views: int) -> None:
+    """Submit that many views in a row, each of memory of its own."""
+    from bench import buffer_tasks
+
+    futures = [
+        executor.submit(buffer_tasks.size, memoryview(bytearray(VIEWED))) for _ in range(views)
+    ]
+    if sum(future.result() for future in futures) != views * VIEWED:
+        raise RuntimeError("an executor returned a wrong result")
+
+
+def lent_memory(executor: str) -> float:
+    """Bytes that many views, submitted in a row, leave behind after as many before them.
+
+    The first ones bring the allocators to their usual size, as a long queue of any tasks does.
+    """
+    from bench.gates import start_all
+
+    with executors.load(executor)(1) as running:
+        start_all(running, 1)
+        _lend(running, VIEWS)
+        before = memory()
+        _lend(running, VIEWS)
+        return memory() - before
+
+
+def lent_peak(executor: str) -> float:
+    """Bytes by which memory grows, at the most, while one large view goes there and back."""
+    import mmap
+
+    from bench import buffer_tasks
+    from bench.gates import start_all
+
+    with executors.load(executor)(1) as running, mmap.mmap(-1, LENT) as source:
+        start_all(running, 1)
+        _lend(running, 1)
+        source[0], source[-1] = 3, 5
+        gc.collect()
+        _forget_peak()
+        before = _status("VmRSS")
+        with memoryview(source) as view:
+            back: Any = running.submit(buffer_tasks.echo, view).result()
+            with back:
+                right = (len(back), back[0], back[-1]) == (LENT, 3, 5)
+            right = right and running.submit(buffer_tasks.ends, view).result() == (3, 5)
+        if not right:
+            raise RuntimeError("an executor returned a wrong result")
+        return _status("VmHWM") - before
+
+
 FIGURES: dict[str, Callable[[str], float]] = {
     "first-result": first_result,
     "first-result-with-import": first_result_with_import,
     "worker-memory": worker_memory,
     "queued-memory": queued_memory,
+    "lent-memory": lent_memory,
+    "lent-peak": lent_peak,
 }
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from bench.entries import Entry, Measure
-from bench.rows import Row
+from bench.row import Row
 
 MAX_REPEATS = 1000
 

@@ -30,7 +30,8 @@ class WrongAnswerError(Exception):
     """An executor returned something else than the work's result."""
 
 
-def _check(right: bool) -> None:
+def check(right: bool) -> None:
+    """Raise WrongAnswerError unless the answer was right."""
     if not right:
         raise WrongAnswerError("an executor returned a wrong result")
 
@@ -44,7 +45,7 @@ def _middle(durations: list[float]) -> Sample:
     return Sample(statistics.median(durations), sum(durations))
 
 
-def _timed(call: Callable[[], Any], items: int) -> Sample:
+def timed(call: Callable[[], Any], items: int) -> Sample:
     durations = []
     for _ in range(items):
         started = clock()
@@ -56,7 +57,7 @@ def _timed(call: Callable[[], Any], items: int) -> Sample:
 def round_trips(executor: Executor, items: int) -> Sample:
     """``submit(noop).result()`` one at a time: the median round trip."""
     submit, noop = executor.submit, tasks.noop
-    return _timed(lambda: submit(noop).result(), items)
+    return timed(lambda: submit(noop).result(), items)
 
 
 def echoes(executor: Executor, items: int) -> Sample:
@@ -66,7 +67,7 @@ def echoes(executor: Executor, items: int) -> Sample:
     futures = [submit(echo, i) for i in range(items)]
     results = [future.result() for future in futures]
     sample = _per_item(started, items)
-    _check(results == list(range(items)))
+    check(results == list(range(items)))
     return sample
 
 
@@ -76,7 +77,7 @@ def mapped(executor: Executor, items: int, chunksize: int | None = None) -> Samp
     started = clock()
     results = list(executor.map(tasks.echo, range(items), **options))
     sample = _per_item(started, items)
-    _check(results == list(range(items)))
+    check(results == list(range(items)))
     return sample
 
 
@@ -106,7 +107,7 @@ def gathered(executor: Executor, items: int) -> Sample:
         return _per_item(started, items), results
 
     sample, results = asyncio.run(main())
-    _check(results == list(range(items)))
+    check(results == list(range(items)))
     return sample
 
 
@@ -162,7 +163,7 @@ def _observed(
     for future in finish(futures):
         total += future.result()
     sample = _per_item(started, items)
-    _check(total == items * (items - 1) // 2)
+    check(total == items * (items - 1) // 2)
     return sample
 
 
@@ -194,7 +195,7 @@ def numpy_waves(executor: Executor, items: int) -> Sample:
     futures = [executor.submit(wave, i) for i in range(items)]
     results = [future.result() for future in futures]
     sample = _per_item(started, items)
-    _check(results[0] == wave(0))
+    check(results[0] == wave(0))
     return sample
 
 
@@ -220,8 +221,8 @@ def make_closure() -> Callable[[int], int]:
 def closures(executor: Executor, items: int) -> Sample:
     """A closure, submit to result, one at a time: the median."""
     add = make_closure()
-    _check(executor.submit(add, 1).result() == 18)
-    return _timed(lambda: executor.submit(add, 1).result(), items)
+    check(executor.submit(add, 1).result() == 18)
+    return timed(lambda: executor.submit(add, 1).result(), items)
 
 
 def pickled_closures(executor: Executor, items: int) -> Sample:
@@ -234,8 +235,8 @@ def pickled_closures(executor: Executor, items: int) -> Sample:
         payload = cloudpickle.dumps(add)
         return executor.submit(tasks.run_pickled, payload, 1).result()
 
-    _check(call() == 18)
-    return _timed(call, items)
+    check(call() == 18)
+    return timed(call, items)
 
 
 def first_result(open_executor: Callable[[], Executor]) -> Sample:

@@ -21,9 +21,11 @@ COLOURS = {
     "stdlib InterpreterPool": "#c8611b",
     "ProcessPool": "#3d8c40",
     "independent processes": "#6b6b6b",
+    "one interpreter": "#b0860f",
     "itself": "#8a4fa3",
 }
 INDEPENDENT = ("independent", "list")
+ALONE = ("copy", "pickles")
 
 
 def missing() -> str | None:
@@ -56,6 +58,8 @@ def kind_of_peer(name: str) -> str:
     """Return the legend's name for a peer."""
     if name in INDEPENDENT:
         return "independent processes"
+    if name in ALONE:
+        return "one interpreter"
     title = executors.TITLES.get(name.partition("/")[0], "itself")
     return "ProcessPool" if title == "loky" else title
 

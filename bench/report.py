@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import executors
-from bench.rows import Row, find
+from bench.row import Row
+from bench.rows import find
 from bench.stats import Bound, Cell, Kind, Verdict, compare, median
 
 BUSY = 0.5  # of the cores, in the minute before
@@ -20,6 +21,9 @@ PEERS = {
     "independent": "2 independent processes",
     "list": "list scheduling",
     "pingpong": "futex ping-pong",
+    "noop": "a task that does nothing",
+    "copy": "one plain copy",
+    "pickles": "2 x pickle.dumps and loads",
 }
 
 

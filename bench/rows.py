@@ -4,14 +4,12 @@ A row is one kind of work; its bounds are the cells of the table. The floors hol
 on CPython 3.14 and 3.15, and on 3.13 without the standard library's interpreters.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 
 from bench import measures
+from bench.buffer_rows import BUFFERS
 from bench.entries import (
-    Entry,
     idle_shutdown,
     in_fresh_process,
     on,
@@ -34,28 +32,12 @@ from bench.executors import (
 from bench.fresh import memory_missing
 from bench.gates import start_all_with_builtins
 from bench.place import no_pinning
+from bench.row import Row
 from bench.stats import Bound, Kind
 
 CHUNK_SIZES = (100, 500, 1000, 5000, 20000)
 CHUNKED = tuple(f"process/{size}" for size in CHUNK_SIZES)
 TIME, RATE, EXCESS = Kind.TIME, Kind.RATE, Kind.EXCESS
-
-
-@dataclass(frozen=True)
-class Row:
-    """One kind of work, its contenders and the floors to reach."""
-
-    name: str
-    topic: str
-    title: str
-    entries: tuple[Entry, ...]
-    bounds: tuple[Bound, ...]
-    max_items: int = 100_000
-    unit: str = "s"  # of a cost: seconds, or bytes ("B")
-    seconds: float = 1.0  # how long each contender works in a round
-    rounds: float = 1.0  # how many times the usual number of rounds
-    pinned: bool = False  # the process keeps to one core
-    missing: Callable[[], str | None] = lambda: None
 
 
 ROUND_TRIP = standard(measures.round_trips)
@@ -353,7 +335,17 @@ LANES = (
     ),
 )
 
-ROWS = (*LATENCY, *THROUGHPUT, *OBSERVED, *PARALLEL, *START, *MEMORY, *GROWTH, *LANES)
+ROWS = (
+    *LATENCY,
+    *THROUGHPUT,
+    *OBSERVED,
+    *PARALLEL,
+    *START,
+    *MEMORY,
+    *GROWTH,
+    *LANES,
+    *BUFFERS,
+)
 
 
 def find(name: str) -> Row:

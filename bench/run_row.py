@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.harness import Measured, run_row
 from bench.place import ROOT, environment, pinned
-from bench.rows import Row, find
+from bench.row import Row
+from bench.rows import find
 
 TIMEOUT = 240.0  # seconds for one row, far more than any needs
 

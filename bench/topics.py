@@ -12,7 +12,8 @@ import pytest
 from bench.entries import Entry, Measure
 from bench.harness import calibrate, take
 from bench.place import pinned
-from bench.rows import Row, of_topic
+from bench.row import Row
+from bench.rows import of_topic
 
 ROUNDS = 5
 SECONDS = 0.2

@@ -8,6 +8,7 @@ import pytest
 from bench import harness, report, rows, stats
 from bench.entries import Entry
 from bench.measures import Sample
+from bench.row import Row
 from bench.stats import Bound, Kind, Verdict
 
 
@@ -167,7 +168,7 @@ class StandIn:
 
 
 def row_of(*entries):
-    return rows.Row("row", "topic", "a row", entries, (Bound("peer", 1.0),), max_items=1)
+    return Row("row", "topic", "a row", entries, (Bound("peer", 1.0),), max_items=1)
 
 
 def test_every_contender_is_measured_in_every_round_and_closed():
