@@ -11,7 +11,7 @@ extras_of_packages = test packages dask joblib tqdm
 c_files = $(wildcard _native/*.[ch] tests/core/*.[ch] bench/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-packages stress bench bench-origins docs lint format types core-sanitizers asan dist clean
+.PHONY: help demo test test-packages stress soak bench bench-origins docs lint format types core-sanitizers asan dist clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -34,6 +34,10 @@ test-packages: ## run the tests against other packages, in an environment of the
 stress: ## run the long tests that `make test` leaves out
 	@$(setup) test
 	@$(python) -m pytest tests -m slow $(ARGS)
+
+soak: ## run tasks, executors and programs at random, and count what is lost (ARGS="--help" tells more)
+	@$(setup) test
+	@$(python) -m tests.soak $(ARGS)
 
 bench: ## run the benchmarks
 	@$(setup) test plot bench

@@ -105,6 +105,15 @@ knows_runtime(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 /* How long the end of the process waits for interpreters to stop: many switch intervals. */
 #define HIDING_NS 250000000
 
+PyDoc_STRVAR(interpreters_ended_doc, "interpreters_ended($module, /)\n--\n\n"
+"How many interpreters of workers have ended in this process so far, whoever owned them.");
+
+static PyObject *
+interpreters_ended(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromUnsignedLongLong(ix_worker_interpreters_ended());
+}
+
 PyDoc_STRVAR(hide_interpreters_doc, "hide_interpreters($module, /)\n--\n\n"
 "Stop what workers still run, and make the runtime forget all interpreters but the main one.\n\n"
 "For the end of the process, and for good. Returns whether it could.");
@@ -155,6 +164,7 @@ PyDoc_STRVAR(write_whole_doc, "write_whole($module, fd, data, /)\n--\n\n"
 
 static PyMethodDef module_methods[] = {
     {"knows_runtime", knows_runtime, METH_NOARGS, knows_runtime_doc},
+    {"interpreters_ended", interpreters_ended, METH_NOARGS, interpreters_ended_doc},
     {"hide_interpreters", hide_interpreters, METH_NOARGS, hide_interpreters_doc},
     {"has_interpreters", has_interpreters, METH_NOARGS, has_interpreters_doc},
     {"exit_soon", exit_soon, METH_O, exit_soon_doc},

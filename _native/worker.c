@@ -49,6 +49,15 @@ error_text(void)
     return copy;
 }
 
+/* Interpreters that were ended in this process, by any owner. */
+static _Atomic uint64_t interpreters_ended;
+
+uint64_t
+ix_worker_interpreters_ended(void)
+{
+    return atomic_load(&interpreters_ended);
+}
+
 /* What views of others still look at stays where it is: its objects are left to leak, and nobody will want
  * them back. Context: own GIL; afterwards none. */
 static void
@@ -63,6 +72,7 @@ end_interpreter(struct ix_worker *self)
     ix_runtime_strike(&self->resident);
     Py_EndInterpreter(self->own_ts);
     ix_runtime_after_end();
+    atomic_fetch_add(&interpreters_ended, 1);
     ix_output_bind(NULL);
     self->own_ts = NULL;
     if (releases != NULL) {

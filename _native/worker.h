@@ -158,5 +158,7 @@ void ix_output_bind(struct ix_worker *worker);
  * alone, holds no GIL where another would hold its own. */
 void ix_worker_to_owner(struct ix_worker *worker);
 void ix_worker_to_own(struct ix_worker *worker);
+/* How many workers' interpreters have ended in this process so far. Context: any. */
+uint64_t ix_worker_interpreters_ended(void);
 
 #endif

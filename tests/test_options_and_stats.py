@@ -179,6 +179,17 @@ def test_stats_count_interpreters_that_are_retired_and_those_kept() -> None:
     assert (stats.retired, stats.warm) == (0, 1)
 
 
+def test_stats_count_interpreters_that_have_ended() -> None:
+    close_idle_workers()
+    executor = InterpreterPoolExecutor(1, max_tasks_per_child=1)
+    before = executor.stats().ended
+    with executor:
+        for _ in range(3):
+            executor.submit(abs, 1).result()
+    close_idle_workers()
+    assert executor.stats().ended == before + 3
+
+
 def test_the_repr_of_stats_is_a_sentence() -> None:
     with InterpreterPoolExecutor(2) as executor:
         executor.submit(abs, -1).result()

@@ -1,0 +1,1 @@
+"""Long runs that count what is lost: python -m tests.soak."""

@@ -1,0 +1,170 @@
+"""Programs that end at a random moment, in every way: none may hang, crash or tell tales."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import interp_executor
+
+from .report import Progress, complain
+
+_PROGRAM = """\
+import gc, itertools, os, signal, sys, time
+from interp_executor import InterpreterPoolExecutor
+
+def work(number):
+    if number % 7 == 0:
+        raise ValueError(number)
+    return sum(range(number % 5000))
+
+def nap(seconds):
+    time.sleep(seconds)
+
+class Holder:
+    pass
+
+def use(executor, seconds):
+    end = time.monotonic() + seconds
+    window = []
+    for number in itertools.count(1):
+        if time.monotonic() > end:
+            return window
+        window.append(executor.submit(work, number))
+        if number % 50 == 0:
+            window.append(executor.submit(lambda: number))
+            assert sum(executor.map(abs, range(-50, 0))) == 1275
+            window[number % len(window)].cancel()
+        if len(window) > 200:
+            for future in window:
+                if not future.cancelled():
+                    future.exception()
+            window.clear()
+
+def finish(end, executor):
+    executor.submit(nap, 0.2)
+    if end == "exit":
+        sys.exit(3)
+    if end == "exception":
+        raise LookupError("of the program")
+
+def main(home, end, seconds):
+    print("ready", flush=True)
+    if home == "block":
+        with InterpreterPoolExecutor(2) as executor:
+            use(executor, seconds)
+            finish(end, executor)
+    elif home == "global":
+        global kept
+        kept = InterpreterPoolExecutor(2)
+        use(kept, seconds)
+        finish(end, kept)
+    elif home == "cycle":
+        holder = Holder()
+        holder.executor = InterpreterPoolExecutor(2)
+        holder.executor.holder = holder
+        use(holder.executor, seconds)
+        finish(end, holder.executor)
+    elif home == "many":
+        last = time.monotonic() + seconds
+        while time.monotonic() < last:
+            executor = InterpreterPoolExecutor(2)
+            use(executor, 0.02)
+        finish(end, executor)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+"""
+
+_HOMES = ("block", "global", "cycle", "many")
+_SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM}
+_CODES = {"SIGINT": -signal.SIGINT, "SIGTERM": -signal.SIGTERM, "exit": 3, "exception": 1, "end": 0}
+_LAST_LINES = {"SIGINT": "KeyboardInterrupt", "exception": "LookupError: of the program"}
+
+
+class _Plan(NamedTuple):
+    home: str
+    end: str
+    moment: float  # seconds from its first line to its end
+
+
+def _faults(plan: _Plan, took: float, limit: float, code: int, err: str) -> list[str]:
+    """Say what is wrong with how a program ended."""
+    faults = []
+    if took > limit and plan.end in _SIGNALS:  # the others finish what is pending
+        faults.append(f"it was gone after {took:.1f} s")
+    if code != _CODES[plan.end]:
+        faults.append(f"its exit code is {code} instead of {_CODES[plan.end]}")
+    err = re.sub(r".* has been abandoned: .*\n", "", err)
+    last = _LAST_LINES.get(plan.end)
+    tracebacks = err.count("Traceback (most recent call last)")
+    if tracebacks > (last is not None) or "Exception ignored" in err or "Fatal" in err:
+        faults.append("it told tales")
+    if err and (last is None or not err.rstrip().endswith(last)):
+        faults.append("its last words are not its own")
+    return faults
+
+
+def _run(plan: _Plan, script: Path, limit: float) -> list[str]:
+    """Run a program to its end; return what is wrong with that."""
+    source = str(Path(interp_executor.__file__).parent.parent)
+    asked = plan.end in _SIGNALS
+    process = subprocess.Popen(
+        [sys.executable, str(script), plan.home, plan.end, str(1000 if asked else plan.moment)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": source},
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            return ["it did not begin: " + process.communicate()[1]]
+        if asked:
+            try:
+                process.wait(plan.moment)
+            except subprocess.TimeoutExpired:
+                process.send_signal(_SIGNALS[plan.end])
+        began = time.monotonic()
+        # Those that end by themselves first work on for their time, and their last task naps.
+        own_time = 0.0 if asked else plan.moment + 0.2
+        try:
+            _, err = process.communicate(timeout=own_time + limit + 30)
+        except subprocess.TimeoutExpired:
+            return ["it hangs"]
+        took = time.monotonic() - began
+        faults = _faults(plan, took, limit, process.returncode, err)
+        return [*faults, err] if faults else []
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def soak(programs: int, seconds: float | None, seed: int, limit: float) -> int:
+    """Run so many programs; return how many ended badly."""
+    dice = random.Random(seed)
+    progress = Progress("programs", programs, seconds)
+    ends: Counter[str] = Counter()
+    lost = done = 0
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "program.py"
+        script.write_text(_PROGRAM, encoding="utf-8")
+        while done < programs and not progress.is_over():
+            plan = _Plan(dice.choice(_HOMES), dice.choice(list(_CODES)), dice.uniform(0.0, 0.6))
+            faults = _run(plan, script, limit)
+            done += 1
+            ends[plan.end] += 1
+            if faults:
+                lost += 1
+                complain(f"program {done} ({plan}): " + "; ".join(faults))
+            progress.show(done)
+    note = ", ".join(f"{count} by {end}" for end, count in ends.most_common())
+    return progress.close(done, lost, note)
