@@ -83,6 +83,9 @@ ix_releases_drain(struct ix_releases *releases)
 
 /* lend.c. Whether `value` is of a kind that is attached: large enough, or something to be lent. */
 bool ix_is_attachable(struct ix_codec *codec, PyObject *value);
+/* Whether one is found in the lists, tuples, dicts and attributes that `value` is made of. It does not look everywhere: a
+ * pickler finds the rest, when it has copied a bytearray, or left its UTF-8 form in a str. */
+bool ix_seems_to_hold_attachable(struct ix_codec *codec, PyObject *value);
 /* Makes an attachment of it, or finds the one it looks at. Returns a reference, or NULL with an
  * exception set. */
 struct ix_attachment *ix_attach(struct ix_codec *codec, PyObject *value);

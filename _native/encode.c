@@ -272,7 +272,7 @@ put_pickled(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value, P
             PyObject *kwargs)
 {
     struct ix_mark start = ix_buffer_mark(buffer);
-    int plain = put_plain(codec, buffer, value);
+    int plain = ix_seems_to_hold_attachable(codec, value) ? 0 : put_plain(codec, buffer, value);
     if (plain != 0)
         return plain > 0 ? 0 : -1;
     PyObject *pack = ix_pack_begin(codec, buffer);

@@ -84,6 +84,61 @@ ix_is_attachable(struct ix_codec *codec, PyObject *value)
     return is_shared(codec, type) || (is_array(type) && is_large_array(value)) || is_queue(type);
 }
 
+#define LOOKS 1024    /* at so many objects, which costs little beside pickling them */
+#define LOOKS_EACH 64 /* of one container, so that the first does not take them all */
+
+static bool look_for_attachable(struct ix_codec *codec, PyObject *value, int *looks);
+
+static bool
+look_into_dict(struct ix_codec *codec, PyObject *dict, int *looks)
+{
+    Py_ssize_t at = 0;
+    PyObject *item;
+    bool found = false;
+    for (int i = 0; !found && i < LOOKS_EACH && PyDict_Next(dict, &at, NULL, &item); i++)
+        found = look_for_attachable(codec, item, looks);
+    return found;
+}
+
+/* An instance of a class, whose dict its pickle asks for too. */
+static bool
+look_into_attributes(struct ix_codec *codec, PyObject *value, int *looks)
+{
+    PyObject *dict = PyObject_GenericGetDict(value, NULL);
+    if (dict == NULL)
+        PyErr_Clear(); /* its pickle meets that too */
+    bool found = dict != NULL && look_into_dict(codec, dict, looks);
+    Py_XDECREF(dict);
+    return found;
+}
+
+static bool
+look_for_attachable(struct ix_codec *codec, PyObject *value, int *looks)
+{
+    if (--*looks < 0)
+        return false;
+    Py_INCREF(
+        value); /* an import in the depths of ix_is_attachable() lets others at what holds it */
+    bool found = ix_is_attachable(codec, value);
+    if (PyList_CheckExact(value) || PyTuple_CheckExact(value)) {
+        for (Py_ssize_t i = 0; !found && i < Py_SIZE(value) && i < LOOKS_EACH; i++)
+            found = look_for_attachable(codec, PySequence_Fast_GET_ITEM(value, i), looks);
+    }
+    else if (PyDict_CheckExact(value))
+        found = look_into_dict(codec, value, looks);
+    else if (!found && PyType_HasFeature(Py_TYPE(value), Py_TPFLAGS_MANAGED_DICT))
+        found = look_into_attributes(codec, value, looks);
+    Py_DECREF(value);
+    return found;
+}
+
+bool
+ix_seems_to_hold_attachable(struct ix_codec *codec, PyObject *value)
+{
+    int looks = LOOKS;
+    return !codec->in_band && look_for_attachable(codec, value, &looks);
+}
+
 /* ---- views ---- */
 
 /* A new attachment with the buffer's memory and layout, and neither owner nor base. */

@@ -16,11 +16,11 @@ def _copied(kind: str, title: str, copies: float) -> Row:
         "buffers",
         f"{title} of 100 MB, submit to result",
         buffers.copied(kind),
-        (
-            Bound(buffers.COPY, copies, subject=buffers.ARGUMENT),
-            Bound(buffers.COPY, copies, subject=buffers.RESULT),
+        tuple(
+            Bound(buffers.COPY, copies, subject=way)
+            for way in (buffers.ARGUMENT, buffers.NESTED, buffers.RESULT)
         ),
-        seconds=0.5,
+        seconds=0.3,
     )
 
 

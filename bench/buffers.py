@@ -20,6 +20,7 @@ NOOP = "noop"
 COPY = "copy"
 PICKLES = "pickles"
 ARGUMENT = "ours-argument"
+NESTED = "ours-nested"
 RESULT = "ours-result"
 
 
@@ -86,6 +87,12 @@ def _as_argument(kind: Large, executor: Executor) -> Callable[[], Any]:
     return lambda: executor.submit(buffer_tasks.size, value).result()
 
 
+def _in_a_list(kind: Large, executor: Executor) -> Callable[[], Any]:
+    value = [kind.make()]
+    measures.check(executor.submit(buffer_tasks.echo, value).result() == value)
+    return lambda: executor.submit(buffer_tasks.size, value).result()
+
+
 def _as_result(kind: Large, executor: Executor) -> Callable[[], Any]:
     value = kind.make()
     executor.submit(buffer_tasks.keep, value).result()
@@ -94,7 +101,7 @@ def _as_result(kind: Large, executor: Executor) -> Callable[[], Any]:
 
 
 def copied(name: str) -> tuple[Entry, ...]:
-    """A large value of that kind as argument and as result, and one plain copy of it."""
+    """A large value of that kind as argument, within a list, and as result; and a plain copy."""
     kind = KINDS[name]
 
     def prepare() -> Callable[[], Any]:
@@ -104,6 +111,7 @@ def copied(name: str) -> tuple[Entry, ...]:
     return (
         _plain(COPY, prepare),
         _crossing(ARGUMENT, partial(_as_argument, kind)),
+        _crossing(NESTED, partial(_in_a_list, kind)),
         _crossing(RESULT, partial(_as_result, kind)),
     )
 

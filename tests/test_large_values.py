@@ -1,7 +1,12 @@
 """Large bytes, str, bytearray and array: their value as it was sent, in an object of one's own."""
 
 import array
+import os
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import buffer_tasks as tasks
@@ -28,6 +33,36 @@ VALUES: list[Any] = [
 def name(value: Any) -> str:
     code = getattr(value, "typecode", "")
     return f"{type(value).__name__}{code}" + (f"-{max(value)!a}" if isinstance(value, str) else "")
+
+
+@contextmanager
+def held(executor: InterpreterPoolExecutor) -> Iterator[None]:
+    """The one worker waits, so that nothing is received meanwhile."""
+    read, write = os.pipe()
+    waiting = executor.submit(os.read, read, 1)
+    try:
+        yield
+    finally:
+        os.write(write, b"x")
+        waiting.result()
+        os.close(read)
+        os.close(write)
+
+
+def forget_peak_of_memory() -> int:
+    """Return how much memory the process has now; its peak is counted from here."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pytest.skip("the peak of memory cannot be measured here")
+    return peak_of_memory()
+
+
+def peak_of_memory() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmHWM")
 
 
 @pytest.mark.parametrize("value", VALUES, ids=name)
@@ -83,6 +118,32 @@ def test_what_is_one_object_stays_one(executor: InterpreterPoolExecutor) -> None
 def test_a_bytearray_beside_what_needs_a_pickle(executor: InterpreterPoolExecutor) -> None:
     source = bytearray(b"z") * LARGE
     assert executor.submit(tasks.echo, (source, [1, source])).result() == (source, [1, source])
+
+
+@pytest.mark.parametrize("nest", [lambda value: [value], tasks.Holder], ids=["list", "instance"])
+def test_a_nested_str_is_not_encoded_on_its_way(
+    executor: InterpreterPoolExecutor, nest: Callable[[str], Any]
+) -> None:
+    """A pickler leaves the UTF-8 form that it makes in the str, as long as that lives."""
+    text = "é漢" * LARGE
+    before = sys.getsizeof(text)
+    assert executor.submit(tasks.echo, nest(text)).result() == nest(text)
+    assert sys.getsizeof(text) == before
+
+
+@pytest.mark.parametrize("nest", [lambda value: [value], tasks.Holder], ids=["list", "instance"])
+@pytest.mark.parametrize("kind", ["bytes", "bytearray", "array"])
+def test_submit_holds_one_copy_of_what_can_change_and_none_of_the_rest(
+    executor: InterpreterPoolExecutor, kind: str, nest: Callable[[Any], Any]
+) -> None:
+    size = 50_000_000
+    sent = nest(tasks.make(kind, size))
+    with held(executor):
+        before = forget_peak_of_memory()
+        future = executor.submit(tasks.size, [sent])
+        grown = peak_of_memory() - before
+    assert future.result() == 1
+    assert grown < (0.1 if kind == "bytes" else 1.1) * size
 
 
 def test_subclasses_keep_their_type(executor: InterpreterPoolExecutor) -> None:
