@@ -173,6 +173,48 @@ def test_an_exporter_that_raises_fails_its_own_future(executor: InterpreterPoolE
     assert executor.submit(tasks.size, b"12").result() == 2
 
 
+class Buffer(ctypes.Structure):
+    """Py_buffer"""
+
+    _fields_ = (
+        ("buf", ctypes.c_void_p),
+        ("obj", ctypes.py_object),
+        ("len", ctypes.c_ssize_t),
+        ("itemsize", ctypes.c_ssize_t),
+        ("readonly", ctypes.c_int),
+        ("ndim", ctypes.c_int),
+        ("format", ctypes.c_char_p),
+        ("shape", ctypes.POINTER(ctypes.c_ssize_t)),
+        ("strides", ctypes.POINTER(ctypes.c_ssize_t)),
+        ("suboffsets", ctypes.POINTER(ctypes.c_ssize_t)),
+        ("internal", ctypes.c_void_p),
+    )
+
+
+def test_memory_in_several_pieces_is_refused(executor: InterpreterPoolExecutor) -> None:
+    """Rows that lie apart, behind pointers: a view with suboffsets, as only extensions make."""
+    pair = ctypes.c_ssize_t * 2
+    rows = [ctypes.create_string_buffer(row, 3) for row in (b"abc", b"def")]
+    pointers = (ctypes.c_void_p * 2)(*(ctypes.addressof(row) for row in rows))
+    buffer = Buffer(ctypes.addressof(pointers), len=6, itemsize=1, ndim=2, format=b"B")
+    buffer.shape, buffer.strides, buffer.suboffsets = (
+        pair(2, 3),
+        pair(ctypes.sizeof(ctypes.c_void_p), 1),
+        pair(0, -1),
+    )
+    from_buffer = ctypes.pythonapi.PyMemoryView_FromBuffer
+    from_buffer.restype = ctypes.py_object
+    with from_buffer(ctypes.byref(buffer)) as view:
+        assert (view.suboffsets, view.tobytes()) == ((0, -1), b"abcdef")
+        with pytest.raises(TransferError, match=r"argument 0 cannot cross.*suboffsets.*tobytes"):
+            executor.submit(tasks.size, view).result()
+        with pytest.raises(TransferError, match=r"argument 0\['a'\] cannot cross.*suboffsets"):
+            executor.submit(tasks.size, {"a": view}).result()
+        with pytest.raises(TransferError, match="suboffsets"):
+            list(executor.map(tasks.size, [view]))
+        assert executor.submit(tasks.size, view.tobytes()).result() == 6
+
+
 def test_memory_of_mmap_and_ctypes_can_be_lent(executor: InterpreterPoolExecutor) -> None:
     with mmap.mmap(-1, 4096) as memory:
         executor.submit(tasks.fill, memoryview(memory), 9).result()
