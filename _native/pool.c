@@ -162,6 +162,21 @@ pool_dealloc(struct ix_pool_object *self)
     Py_DECREF(type);
 }
 
+void
+ix_pool_leave_in_outbox(struct ix_pool_object *pool, struct ix_task *task)
+{
+    atomic_fetch_add_explicit(&pool->unpublished, 1, memory_order_relaxed);
+    ix_outbox_push(pool->outbox, task);
+}
+
+void
+ix_pool_count_published(struct ix_pool_object *pool)
+{
+    if (atomic_fetch_sub_explicit(&pool->unpublished, 1, memory_order_release)
+        == (IX_POOL_AWAITED | 1))
+        ix_park_wake_all(&pool->unpublished);
+}
+
 int
 ix_pool_abandon_task(struct ix_pool_object *pool, struct ix_task *task, bool late)
 {
@@ -170,7 +185,7 @@ ix_pool_abandon_task(struct ix_pool_object *pool, struct ix_task *task, bool lat
         return 0;
     if (flags & IX_OBSERVED) {
         ix_task_acquire(task); /* the outbox's */
-        ix_outbox_push(pool->outbox, task);
+        ix_pool_leave_in_outbox(pool, task);
         ix_outbox_ring(pool->outbox);
     }
     return 1;
@@ -183,7 +198,7 @@ discard_task(struct ix_pool_object *pool, struct ix_task *task, bool broken)
     int result = 0;
     if (broken) {
         if (ix_task_start(task) && (ix_task_finish(task, IX_OUTCOME_BROKEN) & IX_OBSERVED)) {
-            ix_outbox_push(pool->outbox, task);
+            ix_pool_leave_in_outbox(pool, task);
             ix_outbox_ring(pool->outbox);
             return 0;
         }
@@ -310,6 +325,27 @@ pool_join(struct ix_pool_object *self, PyObject *args)
     }
 }
 
+PyDoc_STRVAR(pool_join_callbacks_doc, "join_callbacks($self, /)\n--\n\n"
+"Wait until what is done has been published, callbacks included. Not for the notifier, which does that.");
+
+static PyObject *
+pool_join_callbacks(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
+{
+    struct ix_module *state = PyModule_GetState(
+        PyType_GetModuleByDef(Py_TYPE(self), &ix_module_def));
+    for (unsigned round = 0;; round++) {
+        uint32_t word = atomic_fetch_or_explicit(&self->unpublished, IX_POOL_AWAITED,
+                                                 memory_order_acquire);
+        if ((word & ~IX_POOL_AWAITED) == 0)
+            Py_RETURN_NONE;
+        Py_BEGIN_ALLOW_THREADS
+        ix_park_wait(&self->unpublished, word | IX_POOL_AWAITED, ix_slice_ns(-1, round));
+        Py_END_ALLOW_THREADS
+        if (ix_check_signals(state) < 0)
+            return NULL;
+    }
+}
+
 PyDoc_STRVAR(pool_count_in_doc, "count_in($self, /)\n--\n\n"
 "A worker comes although start_worker() raises, whose caller counts one out.");
 
@@ -385,6 +421,7 @@ static PyMethodDef pool_methods[] = {
     {"cancel_pending", (PyCFunction)pool_cancel_pending, METH_NOARGS, pool_cancel_pending_doc},
     {"break_", (PyCFunction)pool_break, METH_NOARGS, pool_break_doc},
     {"join", (PyCFunction)pool_join, METH_VARARGS, pool_join_doc},
+    {"join_callbacks", (PyCFunction)pool_join_callbacks, METH_NOARGS, pool_join_callbacks_doc},
     {"count_in", (PyCFunction)pool_count_in, METH_NOARGS, pool_count_in_doc},
     {"use_processes", (PyCFunction)pool_use_processes, METH_NOARGS, pool_use_processes_doc},
     {"leave", (PyCFunction)pool_leave, METH_NOARGS, pool_leave_doc},

@@ -266,6 +266,7 @@ publish_one(struct ix_task *task)
     task->future = NULL;
     if (ix_future_publish(self) < 0 || ix_future_run_callbacks(self) < 0)
         PyErr_WriteUnraisable(self); /* SystemExit of a callback, say: the others still run */
+    ix_pool_count_published(ix_future_of(self)->pool);
     Py_DECREF(self);
     ix_task_release(task);
 }

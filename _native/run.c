@@ -112,7 +112,7 @@ deliver(struct ix_worker *worker, struct ix_task *task, uint32_t flags)
 {
     struct ix_outbox *outbox = worker->pool->outbox;
     ix_task_acquire(task); /* the outbox's */
-    ix_outbox_push(outbox, task);
+    ix_pool_leave_in_outbox(worker->pool, task);
     if ((flags & IX_LOUD) || !ix_queue_is_empty(&worker->pool->queue)) {
         ix_outbox_ring(outbox);
         return;

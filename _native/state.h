@@ -76,12 +76,13 @@ extern PyType_Spec ix_alarm_spec;
 struct ix_pool_object {
     PyObject_HEAD
     struct ix_queue queue;
-    bool ready;               /* the queue is initialised */
-    struct ix_outbox *outbox; /* one reference */
-    struct ix_alarm *alarm;   /* one reference */
-    _Atomic uint32_t handles; /* executors and views that can still submit */
-    struct ix_spin spin;      /* of those who wait for results */
-    uint32_t forks;           /* as ix_runtime_forks when the pool was made */
+    bool ready;                   /* the queue is initialised */
+    struct ix_outbox *outbox;     /* one reference */
+    struct ix_alarm *alarm;       /* one reference */
+    _Atomic uint32_t handles;     /* executors and views that can still submit */
+    struct ix_spin spin;          /* of those who wait for results */
+    uint32_t forks;               /* as ix_runtime_forks when the pool was made */
+    _Atomic uint32_t unpublished; /* tasks in the outbox; with IX_POOL_AWAITED if somebody waits */
     _Atomic uint32_t lane; /* IX_LANE_PROCESS once the initializer has proved to need a process */
 };
 extern PyType_Spec ix_pool_spec;
@@ -93,6 +94,12 @@ ix_pool_is_inherited(struct ix_pool_object *pool)
 {
     return pool->forks != atomic_load_explicit(&ix_runtime_forks, memory_order_relaxed);
 }
+#define IX_POOL_AWAITED 0x80000000u
+/* Leaves a task that somebody observes in the outbox, without ringing it: steals a reference.
+ * Context: any, GIL or none. */
+void ix_pool_leave_in_outbox(struct ix_pool_object *pool, struct ix_task *task);
+/* One of those has been published, its callbacks included. Context: the owner's GIL. */
+void ix_pool_count_published(struct ix_pool_object *pool);
 /* Returns 0, or -1 with the RuntimeError that says so. */
 int ix_pool_check_inherited(struct ix_pool_object *pool);
 /* After a push: asks Python to start the worker that was counted in (and counts it out if none comes), or

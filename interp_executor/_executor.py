@@ -260,7 +260,8 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         Parameters
         ----------
         wait : bool
-            Return only when all is done and no user state is left in any worker.
+            Return only when all is done, callbacks included, and no user state is left in any
+            worker.
         cancel_futures : bool
             Cancel what no worker has taken yet.
         """
@@ -276,6 +277,8 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         if wait:
             pool.join()
             pool.join_threads()
+            if not pool.hive.is_notifier():
+                pool.join_callbacks()
 
     def __exit__(
         self,

@@ -658,6 +658,10 @@ class Hive:
         """Return whether any worker lives, at work or parked."""
         return bool(self._threads)
 
+    def is_notifier(self) -> bool:
+        """Whether the calling thread is the one that runs callbacks."""
+        return threading.current_thread() is self._notifier
+
     def warm(self) -> int:
         """Return how many interpreters wait for work."""
         with self._lock:

@@ -12,8 +12,9 @@ import sys
 import threading
 from concurrent.futures import Future
 
-from interp_executor._errors import IncompatibleModuleError, NotLoadedError
+from interp_executor._errors import IncompatibleModuleError, NotLoadedError, TransferError
 from interp_executor._executor import InterpreterPoolExecutor
+from interp_executor._refusal import refused_module
 from interp_executor.contrib import _inside
 
 TYPE_CHECKING = False
@@ -94,14 +95,32 @@ class Crossing(Future[object]):
 
     def _send(self) -> None:
         run, args = self._call
-        elsewhere = self._homes & _elsewhere
-        if not self._in_process and (elsewhere or self._by_value is not None):
-            self._by_value = elsewhere
-            data = _dumps_by_value((run, args), elsewhere)
+        data = None if self._in_process else self._encode_by_value()
+        if data is not None:
             self._inner = self._lanes.submit(False, _inside.run_by_value, data)
         else:
             self._inner = self._lanes.submit(self._in_process, run, *args)
         self._inner.add_done_callback(self._arrive)
+
+    def _encode_by_value(self) -> bytes | None:
+        """Encode the calls if they are to go by value; otherwise None, which may mean a process."""
+        elsewhere = self._homes & _elsewhere
+        if not elsewhere and self._by_value is None:
+            return None
+        self._by_value = elsewhere
+        try:
+            return _dumps_by_value(self._call, elsewhere)
+        except TransferError:
+            if not self._turn_to_process():
+                raise
+            return None
+
+    def _turn_to_process(self) -> bool:
+        """Send the calls to a process from now on, if there may be one; whether there may."""
+        self._in_process = self._lanes.may_fall_back()
+        if self._in_process:
+            _need_process.update(self._names)
+        return self._in_process
 
     def _arrive(self, inner: Future[Any]) -> None:
         if inner.cancelled():
@@ -123,11 +142,8 @@ class Crossing(Future[object]):
         """Whether the calls may succeed by value, or at last in a process."""
         if self._in_process:
             return False
-        if isinstance(error, IncompatibleModuleError) and self._by_value is not None:
-            self._in_process = self._lanes.may_fall_back()
-            if self._in_process:
-                _need_process.update(self._names)
-            return self._in_process
+        if self._by_value is not None and _is_refusal(error):
+            return self._turn_to_process()
         if isinstance(error, (NotLoadedError, IncompatibleModuleError)):
             return self._may_go_by_value(error)
         return False
@@ -136,8 +152,7 @@ class Crossing(Future[object]):
         """Whether another attempt, with more by value, can do better."""
         if self._by_value is None:
             self._by_value = set()
-            refused = isinstance(error, IncompatibleModuleError)
-            homes = self._homes if refused else self._homes & {"__main__", "__mp_main__"}
+            homes = self._homes if _is_refusal(error) else self._homes & {"__main__", "__mp_main__"}
             _elsewhere.update(homes - sys.stdlib_module_names)
             return True
         module = getattr(error, "module", "")
@@ -145,6 +160,13 @@ class Crossing(Future[object]):
             return False
         _elsewhere.add(module)
         return True
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether an extension was at fault that loads in no interpreter of its own."""
+    if isinstance(error, IncompatibleModuleError):
+        return True
+    return isinstance(error, NotLoadedError) and refused_module(error) is not None
 
 
 def _name(fn: object) -> tuple[str, str]:

@@ -225,6 +225,32 @@ def test_a_cycle_through_a_callback_is_collected(rig: Rig) -> None:
     assert [reference() for reference in references] == [None, None]
 
 
+def test_shutdown_returns_when_the_callbacks_have_been_called(rig: Rig) -> None:
+    for _ in range(20):
+        called: list[Future[Any]] = []
+        executor = rig.executor(2)
+        futures = [executor.submit(tasks.echo, i) for i in range(5)]
+        for future in futures:
+            future.add_done_callback(called.append)
+        executor.shutdown()
+        assert sorted(future.result() for future in called) == [0, 1, 2, 3, 4]
+
+
+def test_a_callback_may_shut_its_executor_down(rig: Rig) -> None:
+    executor = rig.executor()
+    gate, (held,) = rig.occupy(executor)
+    ended = threading.Event()
+
+    def end(_: Future[Any]) -> None:
+        executor.shutdown(wait=False)
+        ended.set()
+
+    held.add_done_callback(end)
+    gate.open()
+    assert ended.wait(PATIENCE)
+    executor.shutdown()
+
+
 def test_a_callback_is_kept_while_nobody_else_holds_the_future(rig: Rig) -> None:
     executor = rig.executor()
     gate, _ = rig.occupy(executor)
