@@ -19,7 +19,11 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 _MANAGER = "shares a multiprocessing manager's queue or list with the tasks"
 _NESTED = "runs Parallel in a task: joblib does not load in an interpreter with its own GIL"
+_MEMMAP = "wants large arrays as maps of temporary files, which joblib makes for its own processes"
 _SKIPPED = {
+    "test_auto_memmap_on_arrays_from_generator": _MEMMAP,
+    "test_memmapping_leaks": _MEMMAP,
+    "test_nested_exception_dispatch": _NESTED,
     "test_dispatch_multiprocessing": _MANAGER,
     "test_initializer_context": _MANAGER,
     "test_initializer_parallel": _MANAGER,
