@@ -258,17 +258,17 @@ worker_awake(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     return PyFloat_FromDouble((double)ix_seat_awake_ns(&self->seat) * 1e-9);
 }
 
-PyDoc_STRVAR(worker_leave_doc, "leave($self, pool, worn, /)\n--\n\n"
-"End the lease that serve() began.\n\n"
+PyDoc_STRVAR(worker_leave_doc, "leave($self, pool, worn, stuck=False, /)\n--\n\n"
+"End the lease that serve() began; a stuck worker's is ended by another thread.\n\n"
 "Returns whether a successor has been counted in, which only a worn worker gets: then start it.");
 
 static PyObject *
 worker_leave(struct ix_worker *self, PyObject *args)
 {
     PyObject *pool;
-    int worn;
+    int worn, stuck = false;
     bool successor = false;
-    if (!PyArg_ParseTuple(args, "Op:leave", &pool, &worn))
+    if (!PyArg_ParseTuple(args, "Op|p:leave", &pool, &worn, &stuck))
         return NULL;
     if (self->pool == NULL || (PyObject *)self->pool != pool) {
         PyErr_SetString(PyExc_RuntimeError, "the worker does not serve this pool");
@@ -279,8 +279,19 @@ worker_leave(struct ix_worker *self, PyObject *args)
     else
         ix_queue_leave(&self->pool->queue, &self->seat);
     ix_seat_rest(&self->seat);
-    self->pool = NULL;
+    if (!stuck) /* what runs in the interpreter may still ask for the pool, which its thread holds */
+        self->pool = NULL;
     return PyBool_FromLong(successor);
+}
+
+PyDoc_STRVAR(worker_detach_doc, "detach($self, /)\n--\n\n"
+"Forget the pool that another thread has counted it out of.");
+
+static PyObject *
+worker_detach(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    self->pool = NULL;
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(worker_call_doc, "call($self, pool, fn, /, *args, **kwargs)\n--\n\n"
@@ -490,6 +501,7 @@ static PyMethodDef worker_methods[] = {
     {"serve", CLASS_METHOD(worker_serve), worker_serve_doc},
     {"awake", (PyCFunction)worker_awake, METH_NOARGS, worker_awake_doc},
     {"leave", (PyCFunction)worker_leave, METH_VARARGS, worker_leave_doc},
+    {"detach", (PyCFunction)worker_detach, METH_NOARGS, worker_detach_doc},
     {"call", CLASS_METHOD(worker_call), worker_call_doc},
     {"present", CLASS_METHOD(worker_present), worker_present_doc},
     {"deadline", (PyCFunction)worker_deadline, METH_NOARGS, worker_deadline_doc},

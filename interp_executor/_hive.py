@@ -40,6 +40,12 @@ _LOGGER = logging.getLogger("concurrent.futures")
 _IMPORT_BEFORE_WORKERS = ("datetime",) if sys.version_info < (3, 14) else ()
 
 
+# Failures of the initializer, one after the other, that break a pool which already had workers.
+_MOST_FAILURES = 3
+
+# Seconds that what tasks left in an interpreter has to end, where the pool's grace is shorter.
+_LEAST_TO_END = 2.0
+
 # Empty interpreters that end behind their executor, at most: each holds some megabytes.
 _MOST_ENDING_BEHIND = 64
 
@@ -71,15 +77,17 @@ class Pool(ProcessLane):
         self.retired = 0  # interpreters that ended here
         self.failure: BaseException | None = None  # why the pool is broken
         self.shut_down = False
+        self._failures = 0  # of the initializer, since it last went well
         self._names = itertools.count()
 
-    def start_worker(self) -> bool:
+    def start_worker(self, *, replaces: bool = False) -> bool:
         """Start the worker that the queue has counted in; otherwise the caller counts it out.
 
-        If no thread is to be had, those that the pool has do the work; without any, it raises.
+        One that replaces another may fail in its initializer without breaking the pool at once. If
+        no thread is to be had, those that the pool has do the work; without any, it raises.
         """
         try:
-            self.hive.lease(self)
+            self.hive.lease(self, replaces)
         except RuntimeError as error:
             if self.counts()[6] <= 1:  # the one that cannot come
                 raise
@@ -121,6 +129,21 @@ class Pool(ProcessLane):
             if self.failure is None:
                 self.failure = error
         self.break_()
+
+    def note_set_up(self) -> None:
+        """Note that the initializer went well."""
+        self._failures = 0
+
+    def note_failure(self, error: BaseException, *, replacement: bool) -> bool:
+        """Note that the initializer failed; whether another worker is to try it."""
+        with self.lock:
+            self._failures += 1
+            again = replacement and self.failure is None and self._failures < _MOST_FAILURES
+        level = logging.WARNING if again else logging.CRITICAL
+        _LOGGER.log(level, "Exception in initializer:", exc_info=error)
+        if not again:
+            self.fail(error)
+        return again
 
     def interrupt(self, future: object) -> bool:
         """Interrupt the running task of a future of this pool; whether there was one to stop."""
@@ -201,22 +224,78 @@ def broken_error(pool: Pool) -> BaseException:
     return error
 
 
+class _Departure:
+    """How a worker leaves its pool at the end of a lease: by itself or, if it is stuck, without it.
+
+    It is stuck where threads, exit callbacks or executors that its tasks left behind do not end.
+    """
+
+    def __init__(self, thread: WorkerThread, pool: Pool, arrived: bool, worn: bool) -> None:
+        self.patience = max(pool.grace, _LEAST_TO_END)  # seconds
+        self._thread = thread
+        self._pool = pool
+        self._arrived = arrived
+        self._worn = worn
+        self._once = threading.Lock()  # never released: whoever gets it counts the worker out
+
+    def is_over(self) -> bool:
+        """Whether the worker has been counted out."""
+        return self._once.locked()
+
+    def complete(self) -> None:
+        """Count the worker out, unless that has been done."""
+        if self._once.acquire(blocking=False):
+            self._count_out(stuck=False)
+        elif self._arrived:
+            self._thread.worker.detach()
+
+    def give_up(self) -> None:
+        """Count out a worker that is stuck and let it go on for itself, for as long as it likes."""
+        if not self._once.acquire(blocking=False):
+            return
+        thread, pool = self._thread, self._pool
+        _LOGGER.warning(
+            "%s has been abandoned: threads or exit callbacks that its tasks left behind do not "
+            "end",
+            thread.name,
+        )
+        with pool.lock:
+            pool.threads.discard(thread)
+            pool.retired += 1
+        pool.hive.give_up(thread)
+        self._count_out(stuck=True)
+
+    def _count_out(self, *, stuck: bool) -> None:
+        thread, pool = self._thread, self._pool
+        if self._arrived:
+            successor = thread.worker.leave(pool, self._worn, stuck)
+        else:
+            successor = thread.is_retried
+            if not successor:
+                pool.leave()
+        if successor:
+            thread.start_successor(pool)
+
+
 class WorkerThread(threading.Thread):
     """A worker: one thread of the owner, one interpreter, bound together for life."""
 
-    def __init__(self, hive: Hive, pool: Pool | None, name: str) -> None:
+    def __init__(self, hive: Hive, pool: Pool | None, name: str, replaces: bool = False) -> None:
         # Subinterpreters allow no daemon threads; in the main interpreter, a task that cannot be
         # stopped must not keep the process alive.
         super().__init__(name=name, daemon=_native.is_main_interpreter())
         self.ending = False
+        self.is_retried = False  # its initializer failed, and its successor is to try again
+        self._departure: _Departure | None = None  # from the present lease
         self.serving = False  # a pool counts how long it is busy
         self._viewed = False  # others look at the interpreter's memory, as its last lease ends
         self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
         self._pool = pool
+        self.replaces = replaces  # another worker of the pool
         self._path = _world.path()
         self._sent_world = _world.encode()
-        self._worker = _native.Worker()
+        self.worker = _native.Worker()
         self.process: WorkerProcess | None = None  # of the present lease
         self._bare = False  # without an interpreter: the pool runs everything in processes
         self._mail = threading.Lock()  # released once per assignment
@@ -225,7 +304,7 @@ class WorkerThread(threading.Thread):
 
     def busy(self) -> float:
         """Return for how many seconds the worker has not waited for work, in the present lease."""
-        return self._worker.awake()
+        return self.worker.awake()
 
     def run(self) -> None:
         """Open the interpreter, serve pools, close it. Only faults of our own escape."""
@@ -265,11 +344,11 @@ class WorkerThread(threading.Thread):
 
     def present(self, future: object = None) -> _native.Run | None:
         """Return what the worker runs now; with a future, only if that is its task."""
-        return self._worker.present() if future is None else self._worker.present(future)
+        return self.worker.present() if future is None else self.worker.present(future)
 
     def deadline(self) -> tuple[int, int] | None:
         """Return the number of the present run and when its time is over, if it has a limit."""
-        return self._worker.deadline()
+        return self.worker.deadline()
 
     def interrupt(self, run: _native.Run, late: bool) -> None:
         """Have a run of this worker stop, if it still is the present one. Does not block."""
@@ -297,7 +376,7 @@ class WorkerThread(threading.Thread):
             pool.threads.discard(self)
         self._hive.give_up(self)
         if successor:
-            self._start_successor(pool)
+            self.start_successor(pool)
         return True
 
     def _open(self) -> bool:
@@ -305,7 +384,7 @@ class WorkerThread(threading.Thread):
             self._bare = True
             return True
         try:
-            self._worker.open(self._path, self._sent_world)
+            self.worker.open(self._path, self._sent_world)
         except RuntimeError as error:
             self.ending = True
             if self._pool is not None:
@@ -327,38 +406,38 @@ class WorkerThread(threading.Thread):
             self._pool = None
         if self._pool is None:
             self.ending = True
-            self._hive.end(self._worker)
+            self._hive.end(self.worker)
         return self._pool is not None
 
     def _serve(self, pool: Pool) -> bool:
         """Serve the pool; return whether the interpreter is still open."""
         pool.begin_lease(self)
         arrived = self._set_up(pool)
-        worn = arrived and self._worker.serve(pool, pool.max_tasks_per_child or 0)
+        worn = arrived and self.worker.serve(pool, pool.max_tasks_per_child or 0)
+        departure = _Departure(self, pool, arrived, worn)
+        self._departure = None if self.worker.abandoned else departure
         pool.end_lease(self)
         pool.end_process(self)
-        reusable = arrived and not worn and not self._bare and not self._worker.abandoned
-        kept = reusable and self._is_fit(pool)
+        reusable = arrived and not worn and not self._bare and not self.worker.abandoned
+        kept = reusable and self._is_fit(pool) and not departure.is_over()
         emptied = kept or (reusable and self._is_emptied(pool))
-        self._viewed = not self._bare and self._worker.is_viewed()
+        self._viewed = not self._bare and self.worker.is_viewed()
         self.ending = not kept and not self._viewed
         if not emptied and arrived and not self._bare and pool.forward_output:
             self._ask(pool, _worker.stop_forwarding)  # its exit callbacks may print
         if not emptied and not self._bare and not self._viewed:
-            self._hive.end(self._worker)
+            self._hurry_departure()
+            self._hive.end(self.worker)
         with pool.lock:
-            pool.retired += not kept
+            pool.retired += not kept and not departure.is_over()
             if emptied or self._viewed:
                 pool.threads.discard(self)
                 self.name = "interp_executor-idle" if kept else "interp_executor-ending"
-        if not arrived:
-            pool.leave()
-        elif self._worker.abandoned:
-            pass  # its place has been taken
-        elif self._worker.leave(pool, worn):
-            self._start_successor(pool)
+        if self._departure is not None:
+            self._departure.complete()
+            self._departure = None
         if emptied and not kept and not self._viewed:
-            self._hive.end_behind(self._worker, pool)
+            self._hive.end_behind(self.worker, pool)
         return kept
 
     def _linger(self, kept: bool) -> None:
@@ -367,16 +446,16 @@ class WorkerThread(threading.Thread):
         At the owner's exit nobody waits: what is still viewed then is never freed.
         """
         self.name = "interp_executor-viewed"
-        self._hive.begin_lingering(self._worker)
-        self._worker.linger()
-        self._hive.end_lingering(self._worker)
+        self._hive.begin_lingering(self.worker)
+        self.worker.linger()
+        self._hive.end_lingering(self.worker)
         if not kept:
             self.ending = True
-            self._hive.end(self._worker)
+            self._hive.end(self.worker)
 
     def _set_up(self, pool: Pool) -> bool:
         """Name the worker and run the pool's initializer; whether that went well."""
-        worker = self._worker
+        worker = self.worker
         if self._bare:
             return True
         try:
@@ -397,9 +476,9 @@ class WorkerThread(threading.Thread):
                 worker.close()
                 self._bare = True
                 return True
-            _LOGGER.critical("Exception in initializer:", exc_info=error)
-            pool.fail(error)
+            self.is_retried = pool.note_failure(error, replacement=self.replaces)
             return False
+        pool.note_set_up()
         return True
 
     def _is_fit(self, pool: Pool) -> bool:
@@ -410,13 +489,19 @@ class WorkerThread(threading.Thread):
             return self._is_scrubbed(pool)
         return pool.initializer is None and self._ask(pool, _worker.is_clean)
 
+    def _hurry_departure(self) -> None:
+        """Let the watchdog count it out of its pool if what its tasks left behind does not end."""
+        if self._departure is not None:
+            self._hive.watchdog.expect(self._departure)
+
     def _is_scrubbed(self, pool: Pool) -> bool:
-        self._worker.forget()
+        self._hurry_departure()
+        self.worker.forget()
         return self._ask(pool, _worker.scrub)
 
     def _ask(self, pool: Pool, question: Callable[[], bool]) -> bool:
         try:
-            return self._worker.call(pool, question)
+            return self.worker.call(pool, question)
         except BaseException as error:  # what tasks left behind got in the way
             _LOGGER.warning("a worker cannot be used again: %r", error)
             return False
@@ -430,10 +515,10 @@ class WorkerThread(threading.Thread):
             return False
         return self._is_scrubbed(pool)
 
-    def _start_successor(self, pool: Pool) -> None:
+    def start_successor(self, pool: Pool) -> None:
         """Start the worker that takes the place of this worn one; it has been counted in."""
         try:
-            if not pool.start_worker():
+            if not pool.start_worker(replaces=True):
                 pool.leave()
         except RuntimeError as error:  # no thread to be had
             pool.fail(error)
@@ -460,7 +545,7 @@ class Hive:
         self._idle_timeout = 60.0
         self._spares = itertools.count()
 
-    def lease(self, pool: Pool) -> None:
+    def lease(self, pool: Pool, replaces: bool = False) -> None:
         """Give the pool a worker: a parked one, or a new thread.
 
         Where none comes, it raises. So it does if a signal interrupts it, and a worker may come
@@ -478,9 +563,10 @@ class Hive:
                     worker = self._parked[-1]
                     del self._parked[-1]
             if worker is not None:
+                worker.replaces = replaces
                 worker.assign(pool)
             else:
-                worker = WorkerThread(self, pool, pool.next_name())
+                worker = WorkerThread(self, pool, pool.next_name(), replaces)
                 self._start(worker)
         except BaseException:
             if worker is not None and not worker.call_off():

@@ -20,7 +20,7 @@ TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from typing import NamedTuple
 
-    from interp_executor._hive import Hive, WorkerThread
+    from interp_executor._hive import Hive, WorkerThread, _Departure
 
     class _Case(NamedTuple):
         thread: WorkerThread
@@ -48,6 +48,7 @@ class Watchdog:
         self._hive = hive
         self._lock = threading.RLock()  # a handler of signals may interrupt from within
         self._cases: dict[tuple[WorkerThread, int], _Case] = {}
+        self._departures: list[tuple[int, _Departure]] = []  # and when they must be over
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -78,6 +79,16 @@ class Watchdog:
         self.start()
         self.alarm.ring()
 
+    def expect(self, departure: _Departure) -> None:
+        """Count a worker out that is stuck when its patience is over."""
+        with self._lock:
+            if any(departure is each for _, each in self._departures):
+                return
+            due = self.alarm.now() + int(departure.patience * 1e9)
+            self._departures.append((due, departure))
+        self.start()
+        self.alarm.ring()
+
     def close(self) -> None:
         """End the thread: nothing runs any more."""
         self.alarm.close()
@@ -86,7 +97,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         while (ticket := self.alarm.prepare()) is not None:
-            moments = [*self._stop_late_runs(), *self._look_after_cases()]
+            moments = [*self._stop_late_runs(), *self._look_after_cases(), *self._see_off()]
             self.alarm.sleep(ticket, min(moments, default=None))
 
     def _stop_late_runs(self) -> list[int]:
@@ -116,6 +127,17 @@ class Watchdog:
             else:
                 moments.append(self._next_look(case))
         return moments
+
+    def _see_off(self) -> list[int]:
+        """Give up workers that do not leave their pools; return when to look again."""
+        with self._lock:
+            departures = self._departures
+            self._departures = [each for each in departures if not each[1].is_over()]
+            waiting = list(self._departures)
+        for due, departure in waiting:
+            if due <= self.alarm.now():
+                departure.give_up()
+        return [due for due, departure in waiting if not departure.is_over()]
 
     def _is_closed(self, case: _Case) -> bool:
         if case.run.is_over():

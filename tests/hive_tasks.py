@@ -137,3 +137,29 @@ def leave_thread(fd: int) -> None:
 def make_doubler() -> Callable[[int], int]:
     """Return a function that can only cross by value."""
     return lambda number: 2 * number
+
+
+def leave_waiting_thread(fd: int) -> int:
+    """Leave a thread behind that nothing ends but the test."""
+    threading.Thread(target=os.read, args=(fd, 1)).start()
+    return fd
+
+
+def leave_blocking_callback(fd: int) -> int:
+    """Leave an exit callback behind that nothing ends but the test."""
+    atexit.register(os.read, fd, 1)
+    return fd
+
+
+def fail_while(fd: int) -> None:
+    """Fail as long as there is something to read, a byte each time."""
+    if os.read(fd, 1) == b"x":
+        raise ValueError("not yet")
+
+
+def import_datetime(fd: int, number: int) -> str:
+    """Import datetime at the same moment as others, and use it."""
+    os.read(fd, 1)
+    import datetime
+
+    return str(datetime.date(2000, 1, 1) + datetime.timedelta(days=number))

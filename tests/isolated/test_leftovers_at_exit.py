@@ -1,0 +1,61 @@
+"""Programs whose tasks leave something behind that does not end: they end all the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .script import run, write
+
+SOURCE = """\
+import asyncio, atexit, subprocess, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from interp_executor import InterpreterPoolExecutor
+
+kept = []
+
+def loop():
+    while True:
+        pass
+
+def leave(kind):
+    if kind == "thread":
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+    elif kind == "loop":
+        threading.Thread(target=loop).start()
+    elif kind == "callback":
+        atexit.register(time.sleep, 1000)
+    elif kind == "executor":
+        kept.append(ThreadPoolExecutor(1))
+        kept[0].submit(time.sleep, 1000)
+    elif kind == "nested":
+        kept.append(InterpreterPoolExecutor(1))
+        kept[0].submit(time.sleep, 1000)
+    elif kind == "event loop":
+        kept.append(asyncio.new_event_loop())
+        kept[0].run_until_complete(asyncio.sleep(0))
+    elif kind == "subprocess":
+        kept.append(subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE))
+    return kind
+
+if __name__ == "__main__":
+    executor = InterpreterPoolExecutor(1)
+    print(executor.submit(leave, sys.argv[1]).result())
+    sys.exit(3)
+"""
+
+STUCK = "threads or exit callbacks that its tasks left behind do not end"
+
+
+@pytest.mark.parametrize("kind", ["thread", "loop", "callback", "executor", "nested"])
+def test_what_does_not_end_keeps_no_program(tmp_path: Path, kind: str) -> None:
+    result = run(write(tmp_path / "script.py", SOURCE), kind, check=False)
+    assert (result.returncode, result.stdout) == (3, f"{kind}\n")
+    assert re.fullmatch(rf".* has been abandoned: {STUCK}\n", result.stderr)
+
+
+@pytest.mark.parametrize("kind", ["event loop", "subprocess"])
+def test_what_needs_no_end_is_no_reason_to_wait(tmp_path: Path, kind: str) -> None:
+    script = write(tmp_path / "script.py", SOURCE)
+    result = run(script, kind, check=False, warnings="ignore")
+    assert (result.returncode, result.stdout, result.stderr) == (3, f"{kind}\n", "")
