@@ -35,7 +35,8 @@ def leave(kind):
         kept.append(asyncio.new_event_loop())
         kept[0].run_until_complete(asyncio.sleep(0))
     elif kind == "subprocess":
-        kept.append(subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE))
+        command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+        kept.append(subprocess.Popen(command, stdin=subprocess.PIPE))
     return kind
 
 if __name__ == "__main__":
