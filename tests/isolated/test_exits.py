@@ -245,6 +245,16 @@ with InterpreterPoolExecutor(max_workers=1) as executor:
     assert run(_script(tmp_path, body)).stdout == "True 130\nTrue 130\n"
 
 
+def test_os_exit_in_a_task_ends_the_program(tmp_path: Path) -> None:
+    body = """
+executor = InterpreterPoolExecutor(max_workers=1)
+executor.submit(os._exit, 7).result()
+print("not reached")
+"""
+    result = run(_script(tmp_path, body), check=False)
+    assert (result.returncode, result.stdout) == (7, "")
+
+
 def test_many_executors_come_and_go(tmp_path: Path) -> None:
     body = """
 for number in range(30):
