@@ -21,12 +21,16 @@ LIMIT = 30  # MB
 
 HEAD = """\
 import gc, os
-from interp_executor import InterpreterPoolExecutor
+from interp_executor import InterpreterPoolExecutor, close_idle_workers
 
 SIZE = 2000
 BLOCK = b"x" * SIZE
 
 def echo(value):
+    return value
+
+def import_threading(value):
+    import threading
     return value
 
 def make(size):
@@ -176,11 +180,13 @@ grown(200, work)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="3.13 itself loses megabytes each time")
-def test_executors_whose_workers_end(tmp_path: Path) -> None:
-    body = """
+@pytest.mark.parametrize("task", ["echo", "import_threading"])
+def test_executors_whose_workers_end(tmp_path: Path, task: str) -> None:
+    body = f"""
 def work():
     with InterpreterPoolExecutor(max_workers=1) as inner:
-        assert inner.submit(echo, 1).result() == 1
-grown(16, work)
+        assert inner.submit({task}, 1).result() == 1
+    close_idle_workers()
+grown(20, work)
 """
     assert _growth(tmp_path, body) < LIMIT
