@@ -76,8 +76,8 @@ def _adopt(threading: "Any") -> None:
             if hasattr(main, attribute):
                 setattr(main, attribute, handle)
         main._set_native_id()
-        # It would be used if this thread's run() raised, which it does not have; but a stream that is
-        # written in Python, kept from here, keeps the whole interpreter's memory from being freed.
+        # Meant for a run() that raises, which this thread does not have. But a stream written in
+        # Python that is kept from here keeps the whole interpreter's memory from being freed.
         main._stderr = None
         threading._active[ident] = main
     if _name is not None:

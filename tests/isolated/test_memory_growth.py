@@ -29,10 +29,6 @@ BLOCK = b"x" * SIZE
 def echo(value):
     return value
 
-def import_threading(value):
-    import threading
-    return value
-
 def make(size):
     return bytes(size)
 
@@ -180,12 +176,15 @@ grown(200, work)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="3.13 itself loses megabytes each time")
-@pytest.mark.parametrize("task", ["echo", "import_threading"])
-def test_executors_whose_workers_end(tmp_path: Path, task: str) -> None:
-    body = f"""
+@pytest.mark.parametrize("imported", ["nothing", "threading"])
+def test_executors_whose_workers_end(tmp_path: Path, imported: str) -> None:
+    (tmp_path / "nothing.py").touch()
+    write(tmp_path / "job.py", f"import {imported}\ndef run(value):\n    return value\n")
+    body = """
+import job
 def work():
     with InterpreterPoolExecutor(max_workers=1) as inner:
-        assert inner.submit({task}, 1).result() == 1
+        assert inner.submit(job.run, 1).result() == 1
     close_idle_workers()
 grown(20, work)
 """
