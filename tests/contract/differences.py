@@ -80,6 +80,9 @@ _NO_TO_THREAD = [
 ]
 
 FAILURES: dict[str, list[Failure]] = {
+    "test_a_timeout_that_is_not_a_number_is_refused": [
+        Failure((THREADS, STDLIB, *BOTH_PROCESSES), "NaN is taken for no time at all")
+    ],
     "test_to_thread_runs_in_the_default_executor": _NO_TO_THREAD,
     "test_to_thread_takes_context_variables_along": _NO_TO_THREAD,
     "test_the_cause_travels_with_the_exception": [
