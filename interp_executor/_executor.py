@@ -277,7 +277,8 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         if wait:
             pool.join()
             pool.join_threads()
-            if not pool.hive.is_notifier():
+            # At the interpreter's exit the hive has seen to the callbacks, as far as time allowed.
+            if not (pool.hive.closed or pool.hive.is_notifier()):
                 pool.join_callbacks()
 
     def __exit__(
