@@ -47,7 +47,7 @@ _MOST_FAILURES = 3
 _LEAST_TO_END = 2.0
 
 # Empty interpreters that end behind their executor, at most: each holds some megabytes.
-_MOST_ENDING_BEHIND = 64
+_MOST_ENDING_BEHIND = 128
 
 
 class Pool(ProcessLane):
