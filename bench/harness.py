@@ -15,6 +15,7 @@ from bench.entries import Entry, Measure
 from bench.row import Row
 
 MAX_REPEATS = 1000
+LEAST_ROUNDS = 5  # fewer give no bounds worth the name
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def run_row(row: Row, *, rounds: int, seconds: float) -> Measured:
     with ExitStack() as stack:
         for entry in row.entries:
             run.bring_up(entry, stack)
-        for round_number in range(round(rounds * row.rounds)):
+        for round_number in range(max(LEAST_ROUNDS, round(rounds * row.rounds))):
             run.play(round_number)
     run.result.elapsed = time.perf_counter() - started
     return run.result

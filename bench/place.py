@@ -9,9 +9,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def environment() -> dict[str, str]:
-    """Return the environment in which child processes can import ``bench``."""
+    """Return the environment in which child processes can import ``bench``.
+
+    They keep bytecode, as an installed package has it: otherwise every interpreter
+    of ours would compile our modules, beside a standard library that is compiled.
+    """
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def no_pinning() -> str | None:

@@ -149,6 +149,7 @@ OBSERVED = (
             iterations=partial(spin_iterations, 10e-3),
         ),
         (Bound(THREAD, 0.5), Bound(INTERPRETER, 1.0), Bound(PROCESS, 1.0, lenient=True)),
+        rounds=0.7,
     ),
     Row(
         "as-completed",
@@ -180,6 +181,8 @@ def _parallel(name: str, title: str, seconds: float, share: float) -> Row:
             Bound(INTERPRETER, 1.0, RATE, lenient=True, note="no worse"),
             Bound(PROCESS, 1.0, RATE, note="better"),
         ),
+        seconds=0.7,
+        rounds=2,
     )
 
 
@@ -211,7 +214,7 @@ START = (
         tuple(in_fresh_process(name, "first-result") for name in NOT_PROCESS),
         (Bound(INTERPRETER, 0.6),),
         max_items=1,
-        rounds=2,
+        rounds=1.4,
     ),
     Row(
         "first-executor-import",
@@ -220,7 +223,7 @@ START = (
         tuple(in_fresh_process(name, "first-result-with-import") for name in NOT_PROCESS),
         (),
         max_items=1,
-        rounds=2,
+        rounds=1.4,
     ),
     Row(
         "second-executor",
@@ -263,6 +266,7 @@ MEMORY = (
         (Bound(INTERPRETER, 0.75), Bound(PROCESS, 0.5)),
         max_items=1,
         unit="B",
+        rounds=0.7,
         missing=memory_missing,
     ),
     Row(
@@ -273,6 +277,7 @@ MEMORY = (
         (Bound(THREAD, 0.5),),
         max_items=1,
         unit="B",
+        rounds=0.7,
         missing=memory_missing,
     ),
 )
@@ -295,6 +300,8 @@ GROWTH = (
         ),
         tuple(Bound(_depth(1_000), 1.2, subject=_depth(depth)) for depth in DEPTHS[1:]),
         max_items=1_000_000,
+        seconds=0.5,
+        rounds=2,
     ),
     Row(
         "growth-workers",
@@ -323,7 +330,7 @@ LANES = (
             on(OURS, measures.numpy_waves, workers=2),
         ),
         (Bound(FORKSERVER, 1.05),),
-        seconds=10.0,
+        seconds=3.0,
         missing=_no_numpy,
     ),
     Row(
