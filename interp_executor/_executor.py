@@ -33,8 +33,9 @@ from concurrent.futures import (
 
 from interp_executor import _exit, _native, _outcome, _serialize
 from interp_executor._errors import TransferError
-from interp_executor._hive import Pool, WorkerThread, broken_error, hive
+from interp_executor._hive import hive
 from interp_executor._lane import LANES
+from interp_executor._pool import Pool, broken_error
 
 TYPE_CHECKING = False  # typing is slow to import, and dataclasses slower
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from interp_executor._stats import ExecutorStats
+    from interp_executor._worker_thread import WorkerThread
 
 _SHORTEST_TIMEOUT = 1e-6  # seconds; what is shorter could not be told from none
 _LOGGER = logging.getLogger("concurrent.futures")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from interp_executor._hive import WorkerThread
     from interp_executor._process import WorkerProcess
+    from interp_executor._worker_thread import WorkerThread
 
 LANES = {None: 0, "process": 1, "interpreter": 2}
 """The lanes by name, with their numbers in task.h."""
@@ -192,7 +192,7 @@ class ProcessLane(_native.Pool):
     def _explained(self, error: BaseException, form: int, data: bytes) -> BaseException:
         """Return what a task raises that a process could not run, because of error."""
         from interp_executor import _lanes
-        from interp_executor._hive import broken_error
+        from interp_executor._pool import broken_error
 
         if isinstance(error, InitializerFailed):
             reason = error.args[0]

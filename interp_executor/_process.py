@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from interp_executor import _native
-    from interp_executor._hive import Pool
+    from interp_executor._pool import Pool
 
 
 def default_context() -> Any:

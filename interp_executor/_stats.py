@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # typing is slow to import, and dataclasses slower
 if TYPE_CHECKING:
     from typing import NamedTuple
 
-    from interp_executor._hive import Pool
+    from interp_executor._pool import Pool
 
     class _Stats(NamedTuple):
         max_workers: int

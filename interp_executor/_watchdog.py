@@ -20,7 +20,9 @@ TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from typing import NamedTuple
 
-    from interp_executor._hive import Hive, WorkerThread, _Departure
+    from interp_executor._departure import Departure
+    from interp_executor._hive import Hive
+    from interp_executor._worker_thread import WorkerThread
 
     class _Case(NamedTuple):
         thread: WorkerThread
@@ -48,7 +50,7 @@ class Watchdog:
         self._hive = hive
         self._lock = threading.RLock()  # a handler of signals may interrupt from within
         self._cases: dict[tuple[WorkerThread, int], _Case] = {}
-        self._departures: list[tuple[int, _Departure]] = []  # and when they must be over
+        self._departures: list[tuple[int, Departure]] = []  # and when they must be over
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -79,7 +81,7 @@ class Watchdog:
         self.start()
         self.alarm.ring()
 
-    def expect(self, departure: _Departure) -> None:
+    def expect(self, departure: Departure) -> None:
         """Count a worker out that is stuck when its patience is over."""
         with self._lock:
             if any(departure is each for _, each in self._departures):

@@ -14,7 +14,9 @@ from garbage import collect
 
 import interp_executor
 from interp_executor import InterpreterPoolExecutor, close_idle_workers, prewarm, set_idle_timeout
-from interp_executor._hive import Hive, Pool, WorkerThread
+from interp_executor._hive import Hive
+from interp_executor._pool import Pool
+from interp_executor._worker_thread import WorkerThread
 
 
 @pytest.fixture(autouse=True)

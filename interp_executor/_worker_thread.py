@@ -1,0 +1,275 @@
+"""The worker: a thread of the owner that holds one interpreter and serves one pool at a time.
+
+    start -> open the interpreter -> serve a pool -> clean? -> park -> serve another -> ... -> close
+                                                      no  -> scrub -> close
+
+It is counted out of its pool when the interpreter was found clean or scrubbed or, if what it holds
+cannot be scrubbed, has ended. A scrubbed interpreter ends behind the executor's back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from interp_executor import _native, _outcome, _worker, _world
+from interp_executor._departure import Departure
+from interp_executor._refusal import refused_modules
+
+TYPE_CHECKING = False  # typing is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from interp_executor._hive import Hive
+    from interp_executor._pool import Pool
+    from interp_executor._process import WorkerProcess
+
+_LOGGER = logging.getLogger("concurrent.futures")
+
+
+class WorkerThread(threading.Thread):
+    """A worker: one thread of the owner, one interpreter, bound together for life."""
+
+    def __init__(self, hive: Hive, pool: Pool | None, name: str, replaces: bool = False) -> None:
+        # Subinterpreters allow no daemon threads; in the main interpreter, a task that cannot be
+        # stopped must not keep the process alive.
+        super().__init__(name=name, daemon=_native.is_main_interpreter())
+        self.ending = False
+        self.is_retried = False  # its initializer failed, and its successor is to try again
+        self._departure: Departure | None = None  # from the present lease
+        self.serving = False  # a pool counts how long it is busy
+        self._viewed = False  # others look at the interpreter's memory, as its last lease ends
+        self.ready = threading.Event()  # the worker has been parked, or cannot be
+        self._hive = hive
+        self._pool = pool
+        self.replaces = replaces  # another worker of the pool
+        self._path = _world.path()
+        self._sent_world = _world.encode()
+        self.worker = _native.Worker()
+        self.process: WorkerProcess | None = None  # of the present lease
+        self._bare = False  # without an interpreter: the pool runs everything in processes
+        self._mail = threading.Lock()  # released once per assignment
+        self._mail.acquire()
+        self._claim = threading.Lock()  # taken once per assignment: to serve it, or to call it off
+
+    def busy(self) -> float:
+        """Return for how many seconds the worker has not waited for work, in the present lease."""
+        return self.worker.awake()
+
+    def run(self) -> None:
+        """Open the interpreter, serve pools, close it. Only faults of our own escape."""
+        if not self._claim.acquire(blocking=False):
+            self._hive.forget(self)
+            return
+        try:
+            opened = self._open()
+            while opened and (self._pool is not None or self._park()):
+                assert self._pool is not None
+                opened = self._serve(self._pool)
+                self._pool = None
+                if self._viewed:
+                    self._linger(opened)
+        finally:
+            self.ready.set()
+            self._hive.forget(self)
+
+    def call_off(self) -> bool:
+        """End a worker whose assignment failed; False if it has begun to serve all the same.
+
+        A signal may interrupt start() while it waits for a thread that is on its way.
+        """
+        if not self._claim.acquire(blocking=False):
+            return False
+        self._pool = None
+        if self._mail.locked():
+            self._mail.release()
+        return True
+
+    def assign(self, pool: Pool | None) -> None:
+        """Give a parked worker its next pool, or None to end it."""
+        self._pool = pool
+        if pool is not None:
+            self.name = pool.next_name()
+        self._mail.release()
+
+    def present(self, future: object = None) -> _native.Run | None:
+        """Return what the worker runs now; with a future, only if that is its task."""
+        return self.worker.present() if future is None else self.worker.present(future)
+
+    def deadline(self) -> tuple[int, int] | None:
+        """Return the number of the present run and when its time is over, if it has a limit."""
+        return self.worker.deadline()
+
+    def interrupt(self, run: _native.Run, late: bool) -> None:
+        """Have a run of this worker stop, if it still is the present one. Does not block."""
+        process = self.process
+        if process is None or not process.stop(run, late):
+            run.interrupt(late)
+
+    def grace_of(self, run: _native.Run) -> float:
+        """Return how long the present run may take to end once it is interrupted, in seconds."""
+        pool = self._pool
+        return 0.0 if pool is None else pool.grace_of(run)
+
+    def abandon(self, run: _native.Run, late: bool) -> bool:
+        """Give up a run and the worker with it; False if the run is over by itself."""
+        pool = self._pool  # if the run is not over, still its pool
+        error = _outcome.abandoned(late, run.limits()[0] or 0.0)
+        successor = run.abandon(late, _outcome.encode(error))
+        if successor is None:
+            return False
+        assert pool is not None
+        _LOGGER.warning("%s has been abandoned: its task could not be stopped", self.name)
+        if self.process is not None:
+            self.process.kill()  # nobody is left to end it
+        with pool.lock:
+            pool.threads.discard(self)
+        self._hive.give_up(self)
+        if successor:
+            self.start_successor(pool)
+        return True
+
+    def _open(self) -> bool:
+        if self._pool is not None and self._pool.moved_by is not None:
+            self._bare = True
+            return True
+        try:
+            self.worker.open(self._path, self._sent_world)
+        except RuntimeError as error:
+            self.ending = True
+            if self._pool is not None:
+                self._pool.fail(error)
+                self._pool.leave()
+            return False
+        return True
+
+    def _park(self) -> bool:
+        """Wait to be assigned a pool; False if the interpreter has been closed instead."""
+        self.name = "interp_executor-idle"
+        claim = self._claim = threading.Lock()
+        kept = self._hive.park(self)
+        self.ready.set()
+        while kept and not self._mail.acquire(timeout=self._hive.idle_timeout()):
+            if self._hive.unpark(self):
+                break  # idle for too long; otherwise an assignment is on its way
+        if not claim.acquire(blocking=False):
+            self._pool = None
+        if self._pool is None:
+            self.ending = True
+            self._hive.end(self.worker)
+        return self._pool is not None
+
+    def _serve(self, pool: Pool) -> bool:
+        """Serve the pool; return whether the interpreter is still open."""
+        pool.begin_lease(self)
+        arrived = self._set_up(pool)
+        worn = arrived and self.worker.serve(pool, pool.max_tasks_per_child or 0)
+        departure = Departure(self, pool, arrived, worn)
+        self._departure = None if self.worker.abandoned else departure
+        pool.end_lease(self)
+        pool.end_process(self)
+        reusable = arrived and not worn and not self._bare and not self.worker.abandoned
+        kept = reusable and self._is_fit(pool) and not departure.is_over()
+        emptied = kept or (reusable and self._is_emptied(pool))
+        self._viewed = not self._bare and self.worker.is_viewed()
+        self.ending = not kept and not self._viewed
+        if not emptied and arrived and not self._bare and pool.forward_output:
+            self._ask(pool, _worker.stop_forwarding)  # its exit callbacks may print
+        if not emptied and not self._bare and not self._viewed:
+            self._hurry_departure()
+            self._hive.end(self.worker)
+        with pool.lock:
+            pool.retired += not kept and not departure.is_over()
+            if emptied or self._viewed:
+                pool.threads.discard(self)
+                self.name = "interp_executor-idle" if kept else "interp_executor-ending"
+        if self._departure is not None:
+            self._departure.complete()
+            self._departure = None
+        if emptied and not kept and not self._viewed:
+            self._hive.end_behind(self.worker, pool)
+        return kept
+
+    def _linger(self, kept: bool) -> None:
+        """Wait, apart from any pool, until nobody looks at this interpreter's memory any more.
+
+        At the owner's exit nobody waits: what is still viewed then is never freed.
+        """
+        self.name = "interp_executor-viewed"
+        self._hive.begin_lingering(self.worker)
+        self.worker.linger()
+        self._hive.end_lingering(self.worker)
+        if not kept:
+            self.ending = True
+            self._hive.end(self.worker)
+
+    def _set_up(self, pool: Pool) -> bool:
+        """Name the worker and run the pool's initializer; whether that went well."""
+        worker = self.worker
+        if self._bare:
+            return True
+        try:
+            worker.call(pool, _worker.name_thread, self.name)
+            world = pool.world()
+            if world != self._sent_world:
+                worker.call(pool, _worker.update_world, world)
+                self._sent_world = world
+            if pool.forward_output and pool.moved_by is None:
+                from interp_executor import _forward
+
+                worker.call(pool, _worker.forward_output, _forward.levels())
+            if pool.initializer is not None and pool.moved_by is None:
+                worker.call(pool, pool.initializer, *pool.initargs)
+        except BaseException as error:
+            refused = refused_modules(error)
+            if refused and pool.move(refused[0]):
+                worker.close()
+                self._bare = True
+                return True
+            self.is_retried = pool.note_failure(error, replacement=self.replaces)
+            return False
+        pool.note_set_up()
+        return True
+
+    def _is_fit(self, pool: Pool) -> bool:
+        """Whether the interpreter may serve another executor."""
+        if pool.failure is not None or self._hive.closed:
+            return False
+        if pool.reuse:
+            return self._is_scrubbed(pool)
+        return pool.initializer is None and self._ask(pool, _worker.is_clean)
+
+    def _hurry_departure(self) -> None:
+        """Let the watchdog count it out of its pool if what its tasks left behind does not end."""
+        if self._departure is not None:
+            self._hive.watchdog.expect(self._departure)
+
+    def _is_scrubbed(self, pool: Pool) -> bool:
+        self._hurry_departure()
+        self.worker.forget()
+        return self._ask(pool, _worker.scrub)
+
+    def _ask(self, pool: Pool, question: Callable[[], bool]) -> bool:
+        try:
+            return self.worker.call(pool, question)
+        except BaseException as error:  # what tasks left behind got in the way
+            _LOGGER.warning("a worker cannot be used again: %r", error)
+            return False
+
+    def _is_emptied(self, pool: Pool) -> bool:
+        """Drop what the tasks left behind; whether nothing of it is left but memory.
+
+        Then nobody needs to wait for the end of the interpreter, which takes some milliseconds.
+        """
+        if pool.failure is not None or self._hive.closed or not self._hive.may_end_behind():
+            return False
+        return self._is_scrubbed(pool)
+
+    def start_successor(self, pool: Pool) -> None:
+        """Start the worker that takes the place of this worn one; it has been counted in."""
+        try:
+            if not pool.start_worker(replaces=True):
+                pool.leave()
+        except RuntimeError as error:  # no thread to be had
+            pool.fail(error)
+            pool.leave()
