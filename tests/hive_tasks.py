@@ -62,6 +62,14 @@ def read_at(fd: int, where: int, item: int) -> int:
     return item
 
 
+def tell_and_read_at(tell: int, fd: int, where: int, item: int) -> int:
+    """Tell the test that an item of a map has been reached, and wait there."""
+    if item == where:
+        os.write(tell, b"!")
+        os.read(fd, 1)
+    return item
+
+
 def register_exit(fd: int, byte: bytes) -> None:
     """Leave an exit callback behind."""
     atexit.register(write_byte, fd, byte)

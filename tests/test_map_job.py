@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
@@ -31,6 +32,19 @@ def test_a_later_submit_waits_for_one_claim_at_most(
     assert list(results) == [b"0"] + [b"1"] * 19
 
 
+def test_a_later_submit_waits_for_one_claim_per_worker_at_most(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    with InterpreterPoolExecutor(2) as executor:
+        results = executor.map(hive_tasks.read_byte, [read] * 20)  # as above
+        while executor.stats().running < 2:
+            os.sched_yield()
+        later = executor.submit(abs, -1)
+        os.write(write, b"01")
+        assert later.result(30) == 1
+        os.write(write, b"2" * 18)
+        assert sorted(results) == [b"0", b"1"] + [b"2"] * 18
+
+
 def test_a_long_item_does_not_hold_back_those_before_it_in_its_claim(
     executor: InterpreterPoolExecutor, pipe: tuple[int, int]
 ) -> None:
@@ -43,6 +57,27 @@ def test_a_long_item_does_not_hold_back_those_before_it_in_its_claim(
     assert [next(results) for _ in range(where)] == list(items[:where])
     os.write(write, b"x")
     assert list(results) == list(items[where:])
+
+
+def test_what_a_claim_under_way_has_done_is_there_within_50_ms_at_best(
+    executor: InterpreterPoolExecutor, pipe: tuple[int, int]
+) -> None:
+    read, write = pipe
+    reached, tell = os.pipe()
+    where = 500
+    times = []
+    for _ in range(5):
+        arguments = ([tell] * 1000, [read] * 1000, [where] * 1000, range(1000))
+        results = executor.map(hive_tasks.tell_and_read_at, *arguments, chunksize=1000)
+        os.read(reached, 1)
+        started = time.monotonic()
+        assert [next(results) for _ in range(where)] == list(range(where))
+        times.append(time.monotonic() - started)
+        os.write(write, b"x")
+        assert list(results) == list(range(where, 1000))
+    os.close(reached)
+    os.close(tell)
+    assert min(times) < 0.05
 
 
 def test_an_explicit_chunksize_is_one_claim(executor: InterpreterPoolExecutor) -> None:
