@@ -159,6 +159,9 @@ end_by_interrupt(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 PyDoc_STRVAR(tell_owner_doc, "tell_owner($module, data, /)\n--\n\n"
 "In a task: have the owner's pool deliver what the worker wrote; return whether that was possible.");
 
+PyDoc_STRVAR(report_unraisable_doc, "report_unraisable($module, error, where, /)\n--\n\n"
+"Tell sys.unraisablehook of an exception that nobody can catch.");
+
 PyDoc_STRVAR(write_whole_doc, "write_whole($module, fd, data, /)\n--\n\n"
 "Write all of data to a file descriptor, apart from what other interpreters write by this function.");
 
@@ -174,6 +177,7 @@ static PyMethodDef module_methods[] = {
     {"forget_callables", forget_callables, METH_NOARGS, forget_callables_doc},
     {"set_main_by_value", set_main_by_value, METH_O, set_main_by_value_doc},
     {"tell_owner", ix_output_tell_owner, METH_O, tell_owner_doc},
+    {"report_unraisable", ix_output_report_unraisable, METH_VARARGS, report_unraisable_doc},
     {"write_whole", ix_output_write_whole, METH_VARARGS, write_whole_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -51,6 +51,17 @@ ix_output_write_whole(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
+PyObject *
+ix_output_report_unraisable(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *error, *where;
+    if (!PyArg_ParseTuple(args, "O!O:report_unraisable", PyExc_Exception, &error, &where))
+        return NULL;
+    PyErr_SetRaisedException(Py_NewRef(error));
+    PyErr_WriteUnraisable(where);
+    Py_RETURN_NONE;
+}
+
 /* The worker whose interpreter this thread runs. */
 static _Thread_local struct ix_worker *current;
 

@@ -147,6 +147,9 @@ void ix_break_system_call(pthread_t thread);
  * write_whole(fd, data): writes all of it, apart from what other interpreters write so. Context: any GIL,
  * released while writing. Locks: one of the process, without a GIL. */
 PyObject *ix_output_write_whole(PyObject *module, PyObject *args);
+/* report_unraisable(error, where): tells sys.unraisablehook of an exception that nobody can catch. Context: any
+ * GIL. Returns None, or NULL with an exception set. */
+PyObject *ix_output_report_unraisable(PyObject *module, PyObject *args);
 /* tell_owner(bytes): has the owner's pool deliver_output() them; whether that was possible, which it is on
  * the worker's own thread while it serves a pool. Context: the worker's GIL, let go for the owner's. */
 PyObject *ix_output_tell_owner(PyObject *module, PyObject *bytes);

@@ -54,6 +54,7 @@ class ProcessLane(_native.Pool):
 
     def __init__(self) -> None:
         self.fallback = True
+        self.reports = True  # what stays; an adapter tries another way before, and reports itself
         self.mp_context: Any = None
         self.moved: dict[str, None] = {}  # extensions for which work was moved, in order
         self.sent = 0  # tasks and claims that went to processes
@@ -81,7 +82,7 @@ class ProcessLane(_native.Pool):
         if reason is None:
             self._report(extension)
             return None
-        if self.fallback:
+        if self.fallback and self.reports:
             _lanes.report(extension, "what is known to need it runs in processes from now on")
         error = incompatible(extension, reason)
         if outcome:
@@ -239,7 +240,7 @@ class ProcessLane(_native.Pool):
         """End the process of a worker that leaves the pool."""
         process, worker.process = worker.process, None
         if process is not None:
-            process.close()
+            process.end()
             with self.lock:
                 self.processes.discard(process)
 

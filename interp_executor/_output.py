@@ -9,6 +9,8 @@ import _thread
 import io
 import sys
 
+from interp_executor import _native
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,8 @@ _MUCH = 8192  # bytes that a stream holds before it passes whole lines on
 #   "stdout", "stderr": str       written to the stream of that name
 #   "log": bytes                  the pickled attributes of a log record
 _events: "list[tuple[str, object]] | None" = None
+# How they get there: the owner's pool takes them, or says that it cannot at present.
+_tell: "Callable[[bytes], bool]" = _native.tell_owner
 _lock = _thread.RLock()  # a finalizer may print while something is being passed on
 
 
@@ -73,8 +77,6 @@ class _Buffer(io.BufferedIOBase):
         if _events is not None:
             _events.append((self._name, data.decode(self._encoding, "replace")))
         else:
-            from interp_executor import _native
-
             _native.write_whole(self.raw.fileno(), data)
 
 
@@ -121,15 +123,17 @@ def flush() -> None:
 # ---- forwarding ----
 
 
-def forward(levels: "Levels | None") -> None:
+def forward(levels: "Levels | None", tell: "Callable[[bytes], bool]" = _native.tell_owner) -> None:
     """Send output to the owner from now on, and log records; None: no longer.
 
-    The levels are those of the owner's loggers, by name; the root logger's is "".
+    The levels are those of the owner's loggers, by name; the root logger's is "". A process has
+    another way to tell its owner than a worker.
     """
-    global _events
+    global _events, _tell
     flush()
     _stop_logging()
     _events = None if levels is None else []
+    _tell = tell
     if levels is not None:
         _start_logging(levels)
 
@@ -140,13 +144,11 @@ def _tell_owner() -> None:
         return
     import marshal
 
-    from interp_executor import _native
-
     with _lock:
         events = _events[:]
-        if _native.tell_owner(marshal.dumps(events)):
-            del _events[: len(events)]
-        else:
+        del _events[:]
+        if not _tell(marshal.dumps(events)):
+            _events[:0] = events
             written[0] = 1
 
 

@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 
-from interp_executor import _child, _outcome, _serialize, _world
+from interp_executor import _child, _forward, _native, _outcome, _serialize, _world
 from interp_executor._errors import ProcessCrashError
 from interp_executor._lane import VALUE, InitializerFailed, ProcessUnavailable
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from interp_executor import _native
     from interp_executor._pool import Pool
 
 
@@ -130,18 +129,30 @@ class WorkerProcess:
         try:
             self._connection.send((question.__name__, request))
             ok, answer = self._receive()
-        except (EOFError, ConnectionError) as error:
+        except (EOFError, OSError) as error:  # the latter if it ends amidst a message, too
             raise ProcessCrashError(self._epitaph()) from error
         if not ok:
             raise answer
         return answer
 
     def _receive(self) -> Any:
-        """Return what the process sends. Children of its own may keep its pipe open."""
-        ready = multiprocessing.connection.wait([self._connection, self._process.sentinel])
-        if self._connection not in ready:
-            raise EOFError
-        return self._connection.recv()
+        """Return the process's answer, and deliver what it has to say before."""
+        while True:
+            # The pipe alone will not do: children of its own may keep that open.
+            ready = multiprocessing.connection.wait([self._connection, self._process.sentinel])
+            if self._connection not in ready:
+                raise EOFError
+            ok, answer = self._connection.recv()
+            if ok is not None:
+                return ok, answer
+            self._deliver(answer)
+
+    def _deliver(self, output: bytes) -> None:
+        """Write and log what tasks have; a stream that fails does not fail the task."""
+        try:
+            self._pool.deliver_output(output)
+        except Exception as error:
+            _native.report_unraisable(error, self._pool)
 
     # ---- stopping ----
 
@@ -183,8 +194,9 @@ class WorkerProcess:
         self._world = _world.encode()
         self._connection, theirs = self._context.Pipe()
         try:
+            levels = _forward.levels() if self._pool.forward_output else None
             process = self._context.Process(
-                target=_child.serve, args=(theirs, self._name, self._world), name=self._name
+                target=_child.serve, args=(theirs, self._name, self._world, levels), name=self._name
             )
             with _without_a_false_main():
                 process.start()
@@ -231,6 +243,13 @@ class WorkerProcess:
         name = _signal_name(-code)
         hint = ": it may have run out of memory" if name == "SIGKILL" else ""
         return f"the process that ran the task was killed by {name}{hint}"
+
+    def end(self) -> None:
+        """End the process, once it has said all that it has to say."""
+        if self._pool.forward_output and self.is_alive():
+            with contextlib.suppress(ProcessCrashError):
+                self._send(_child.flush)
+        self.close()
 
     def close(self) -> None:
         """End the process, if there is one, and wait for it."""

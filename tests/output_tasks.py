@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 
 def say(text: str) -> None:
@@ -39,14 +40,14 @@ def alternate(count: int) -> None:
         logging.getLogger("tasks").error("logged %d", number)
 
 
-def say_and_wait(text: str, fd: int) -> bytes:
+def say_and_wait(text: str, fifo: Path) -> bytes:
     print(text, flush=True)
-    return os.read(fd, 1)
+    return fifo.read_bytes()
 
 
-def log_and_wait(text: str, fd: int) -> bytes:
+def log_and_wait(text: str, fifo: Path) -> bytes:
     logging.getLogger("tasks").error(text)
-    return os.read(fd, 1)
+    return fifo.read_bytes()
 
 
 def warn(text: str) -> None:
@@ -57,6 +58,23 @@ def say_from_a_thread(text: str) -> None:
     thread = threading.Thread(target=print, args=(text,))
     thread.start()
     thread.join()
+
+
+def say_later(text: str, over: str, said: str) -> None:
+    """Leave a thread that speaks when somebody opens the one FIFO, and tells so in the other."""
+
+    def speak() -> None:
+        with open(over, "rb"):
+            print(text)
+        with open(said, "wb"):
+            pass
+
+    threading.Thread(target=speak).start()
+
+
+def say_and_die(text: str) -> None:
+    print(text, flush=True)
+    os._exit(1)
 
 
 def say_much(letter: str, lines: int, width: int) -> None:

@@ -2,19 +2,28 @@
 
 import _thread
 import logging
+import multiprocessing
 import os
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import output_tasks
 import pytest
 
-from interp_executor import InterpreterPoolExecutor
+from interp_executor import InterpreterPoolExecutor, ProcessCrashError
+
+
+@pytest.fixture(params=["interpreter", "process"])
+def lane(request: pytest.FixtureRequest) -> str:
+    """Where the tasks run."""
+    return str(request.param)
 
 
 @pytest.fixture
-def forwarding() -> Iterator[InterpreterPoolExecutor]:
+def forwarding(lane: str) -> Iterator[InterpreterPoolExecutor]:
     with InterpreterPoolExecutor(1, forward_output=True) as executor:
-        yield executor
+        yield executor.with_options(lane=lane)
 
 
 def test_what_a_task_prints_is_there_before_its_result(
@@ -73,12 +82,22 @@ def test_an_exceptions_traceback_is_logged_and_what_cannot_cross_becomes_text(
     assert "lock" in vars(caplog.records[0])["lock"]
 
 
-def test_loggers_have_the_owners_levels(caplog: pytest.LogCaptureFixture) -> None:
+def test_warnings_are_shown(
+    forwarding: InterpreterPoolExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        forwarding.submit(output_tasks.warn, "beware").result()
+    assert "UserWarning: beware" in capsys.readouterr().err
+
+
+def test_loggers_have_the_owners_levels(lane: str, caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.INFO),
         caplog.at_level(logging.DEBUG, logger="tasks.fine"),
-        InterpreterPoolExecutor(1, forward_output=True) as executor,
+        InterpreterPoolExecutor(1, forward_output=True) as pool,
     ):
+        executor = pool.with_options(lane=lane)
         executor.submit(output_tasks.log, "no", logging.DEBUG).result()
         executor.submit(output_tasks.log, "info", logging.INFO).result()
         executor.submit(output_tasks.log, "fine", logging.DEBUG, "tasks.fine").result()
@@ -110,20 +129,20 @@ def test_what_is_flushed_or_logged_arrives_while_the_task_runs(
     forwarding: InterpreterPoolExecutor,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
-    read, write = os.pipe()
+    go_on = tmp_path / "go on"
+    os.mkfifo(go_on)
     for task in (output_tasks.say_and_wait, output_tasks.log_and_wait):
-        future = forwarding.submit(task, "now", read)
+        future = forwarding.submit(task, "now", go_on)
         seen = ""
         while not seen:
             assert not future.done()
             seen = capsys.readouterr().out or caplog.text
         assert "now" in seen
         assert not future.done()
-        os.write(write, b"x")
+        go_on.write_bytes(b"x")
         assert future.result() == b"x"
-    os.close(read)
-    os.close(write)
 
 
 def test_threads_of_a_task_are_heard(
@@ -133,18 +152,33 @@ def test_threads_of_a_task_are_heard(
     assert capsys.readouterr().out == "from a thread\n"
 
 
-def test_the_initializer_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_thread_that_prints_when_its_task_is_over_is_heard_at_the_end(
+    lane: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    over, said = tmp_path / "over", tmp_path / "said"
+    os.mkfifo(over)
+    os.mkfifo(said)
+    with InterpreterPoolExecutor(1, forward_output=True) as executor:
+        view = executor.with_options(lane=lane)
+        view.submit(output_tasks.say_later, "late", str(over), str(said)).result()
+        with over.open("wb"), said.open("rb") as file:
+            file.read()
+    assert capsys.readouterr().out == "late\n"
+
+
+def test_the_initializer_is_heard(lane: str, capsys: pytest.CaptureFixture[str]) -> None:
     with InterpreterPoolExecutor(
         1, initializer=output_tasks.say, initargs=("ready",), forward_output=True
     ) as executor:
-        executor.submit(abs, 1).result()
-        assert capsys.readouterr().out == "ready\n"
+        executor.with_options(lane=lane).submit(abs, 1).result()
+        # A worker has run it in its interpreter, and then in the process that it starts.
+        assert capsys.readouterr().out == "ready\n" * (1 if lane == "interpreter" else 2)
 
 
-def test_lines_of_several_workers_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_several_workers_stay_whole(lane: str, capsys: pytest.CaptureFixture[str]) -> None:
     with InterpreterPoolExecutor(2, forward_output=True) as executor:
         for letter in "abcd":
-            executor.submit(output_tasks.say_much, letter, 200, 300)
+            executor.with_options(lane=lane).submit(output_tasks.say_much, letter, 200, 300)
     lines = capsys.readouterr().out.splitlines()
     assert sorted(lines) == [letter * 300 for letter in "abcd" for _ in range(200)]
 
@@ -166,9 +200,25 @@ def test_a_stream_that_fails_does_not_fail_the_task(
     assert [str(failure) for failure in failures] == ["no space"]
 
 
-def test_what_exit_callbacks_print_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_a_process_wrote_before_it_died_is_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with InterpreterPoolExecutor(1, forward_output=True) as executor:
-        executor.submit(output_tasks.say_at_exit).result()
+        lane = executor.with_options(lane="process")
+        with pytest.raises(ProcessCrashError):
+            lane.submit(output_tasks.say_and_die, "last words").result()
+        assert capsys.readouterr().out == "last words\n"
+        lane.submit(output_tasks.say, "the next process").result()
+        assert capsys.readouterr().out == "the next process\n"
+
+
+def test_what_exit_callbacks_print_is_not_lost(
+    lane: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # A fork server has the descriptors with which it began.
+    context = multiprocessing.get_context("spawn")
+    with InterpreterPoolExecutor(1, forward_output=True, mp_context=context) as executor:
+        executor.with_options(lane=lane).submit(output_tasks.say_at_exit).result()
     assert capfd.readouterr().out == "at exit\n"
 
 
