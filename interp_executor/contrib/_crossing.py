@@ -33,6 +33,7 @@ class Lanes:
     """Submits to an executor's interpreters, or to the processes beside them."""
 
     def __init__(self, executor: InterpreterPoolExecutor) -> None:
+        executor._pool.reports = False
         self.interpreter = executor.with_options(lane="interpreter")
         self.process = executor.with_options(lane="process")
 
@@ -79,6 +80,7 @@ class Crossing(Future[object]):
         self._finish = finish
         self._in_process = lanes.may_fall_back() and not self._names.isdisjoint(_need_process)
         self._by_value: set[str] | None = None  # the homes that went by value, last time
+        self._extension = ""  # the one that refused, last time
         self._send()
 
     def cancel(self) -> bool:
@@ -120,6 +122,10 @@ class Crossing(Future[object]):
         self._in_process = self._lanes.may_fall_back()
         if self._in_process:
             _need_process.update(self._names)
+            if self._extension:
+                from interp_executor import _lanes
+
+                _lanes.report(self._extension, "what needs it runs in processes")
         return self._in_process
 
     def _arrive(self, inner: Future[Any]) -> None:
@@ -142,7 +148,8 @@ class Crossing(Future[object]):
         """Whether the calls may succeed by value, or at last in a process."""
         if self._in_process:
             return False
-        if self._by_value is not None and _is_refusal(error):
+        self._extension = _refusing_extension(error) or self._extension
+        if self._by_value is not None and _refusing_extension(error) is not None:
             return self._turn_to_process()
         if isinstance(error, (NotLoadedError, IncompatibleModuleError)):
             return self._may_go_by_value(error)
@@ -152,7 +159,8 @@ class Crossing(Future[object]):
         """Whether another attempt, with more by value, can do better."""
         if self._by_value is None:
             self._by_value = set()
-            homes = self._homes if _is_refusal(error) else self._homes & {"__main__", "__mp_main__"}
+            refused = _refusing_extension(error) is not None
+            homes = self._homes if refused else self._homes & {"__main__", "__mp_main__"}
             _elsewhere.update(homes - sys.stdlib_module_names)
             return True
         module = getattr(error, "module", "")
@@ -162,11 +170,14 @@ class Crossing(Future[object]):
         return True
 
 
-def _is_refusal(error: BaseException | None) -> bool:
-    """Whether an extension was at fault that loads in no interpreter of its own."""
+def _refusing_extension(error: BaseException | None) -> str | None:
+    """Return the extension at fault if it is one that loads in no interpreter of its own.
+
+    None: it is another fault; "": nobody knows which extension.
+    """
     if isinstance(error, IncompatibleModuleError):
-        return True
-    return isinstance(error, NotLoadedError) and refused_module(error) is not None
+        return error.name or ""
+    return refused_module(error) if isinstance(error, NotLoadedError) else None
 
 
 def _name(fn: object) -> tuple[str, str]:
