@@ -274,8 +274,8 @@ forsake_claim(struct run *self, PyObject *error)
     struct ix_buffer outcome = {0};
     bool forsaken = false;
     if (ix_encode_raised(&outcome, error) == 0)
-        forsaken = ix_job_forsake((struct ix_job *)self->present.entry, self->present.claim,
-                                  &self->worker->seat, self->present.run, &outcome);
+        forsaken = ix_claim_forsake((struct ix_job *)self->present.entry, self->present.claim,
+                                    &self->worker->seat, self->present.run, &outcome);
     ix_buffer_fini(&outcome);
     return forsaken;
 }

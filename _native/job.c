@@ -1,12 +1,5 @@
 #include "job.h"
 
-#include <assert.h>
-
-#define CLAIM_NS 1000000      /* a claim aims at so much work */
-#define CLAIM_LEAST_NS 50000  /* and is not cut below so much, where items are that short */
-#define SHARES 4              /* towards the end a claim takes 1/SHARES of a worker's share */
-#define IMPATIENT_NS 20000000 /* a reader that waited so long takes what there is */
-
 struct ix_job *
 ix_job_new(struct ix_callable *callable, uint32_t arity, uint32_t chunksize)
 {
@@ -67,16 +60,7 @@ ix_job_release(struct ix_job *job)
 }
 
 void
-ix_entry_release(struct ix_entry *entry)
-{
-    if (entry != NULL && entry->kind == IX_ENTRY_JOB)
-        ix_job_release((struct ix_job *)entry);
-    else
-        ix_task_release((struct ix_task *)entry);
-}
-
-static void
-mirror_unclaimed_locked(struct ix_job *job)
+ix_job_mirror_unclaimed_locked(struct ix_job *job)
 {
     size_t unclaimed = job->end == IX_JOB_GOES_ON ? job->sealed - job->claimed : 0;
     atomic_store_explicit(&job->unclaimed, unclaimed, memory_order_relaxed);
@@ -96,7 +80,7 @@ append_segment_locked(struct ix_job *job, struct ix_segment *segment)
         job->cursor = segment;
         job->cursor_index = 0;
     }
-    mirror_unclaimed_locked(job);
+    ix_job_mirror_unclaimed_locked(job);
 }
 
 int
@@ -128,307 +112,20 @@ ix_job_complete(struct ix_job *job)
     pthread_mutex_unlock(&job->lock);
 }
 
-static size_t
-claim_size_locked(struct ix_job *job, unsigned workers)
-{
-    if (job->chunksize != 0)
-        return job->chunksize < IX_CLAIM_MAX ? job->chunksize : IX_CLAIM_MAX;
-    if (job->item_ns == 0)
-        return 1;
-    size_t size = (size_t)(CLAIM_NS / job->item_ns);
-    if (job->complete) {
-        size_t least = (size_t)(CLAIM_LEAST_NS / job->item_ns);
-        size_t share = (job->sealed - job->claimed) / ((size_t)SHARES * workers);
-        if (share < least)
-            share = least;
-        if (size > share)
-            size = share;
-    }
-    if (size > IX_CLAIM_MAX)
-        return IX_CLAIM_MAX;
-    return size > 0 ? size : 1;
-}
-
-static void
-enlist_locked(struct ix_job *job, struct ix_claim *claim)
-{
-    claim->next = job->claims;
-    if (claim->next != NULL)
-        claim->next->previous = claim;
-    job->claims = claim;
-}
-
-static void
-delist_locked(struct ix_job *job, struct ix_claim *claim)
-{
-    if (claim->next != NULL)
-        claim->next->previous = claim->previous;
-    if (claim->previous != NULL)
-        claim->previous->next = claim->next;
-    else
-        job->claims = claim->next;
-}
-
-bool
-ix_job_claim(struct ix_job *job, unsigned workers, struct ix_claim *claim, bool *more)
-{
-    pthread_mutex_lock(&job->lock);
-    struct ix_segment *segment = job->cursor;
-    bool claimed = segment != NULL && job->end == IX_JOB_GOES_ON;
-    if (claimed) {
-        size_t size = claim_size_locked(job, workers);
-        uint32_t left = segment->count - job->cursor_index;
-        *claim = (struct ix_claim){
-            .segment = segment,
-            .index = job->cursor_index,
-            .first = segment->first + job->cursor_index,
-            .count = size < left ? (uint32_t)size : left,
-        };
-        enlist_locked(job, claim);
-        job->claimed += claim->count;
-        job->cursor_index += claim->count;
-        if (claim->count == left) {
-            job->cursor = segment->next;
-            job->cursor_index = 0;
-        }
-        mirror_unclaimed_locked(job);
-    }
-    *more = claimed && job->cursor != NULL;
-    job->queued = *more;
-    pthread_mutex_unlock(&job->lock);
-    return claimed;
-}
-
 void
 ix_job_measure(struct ix_job *job, uint32_t count, int64_t elapsed_ns)
 {
-    int64_t item_ns = elapsed_ns / count + 1;
     pthread_mutex_lock(&job->lock);
-    /* Slower than thought: believe it at once, lest the next claim takes too long. Faster: by halves,
-     * since the first items may have paid for an import. */
-    if (job->item_ns == 0 || item_ns > job->item_ns)
-        job->item_ns = item_ns;
-    else
-        job->item_ns = (job->item_ns + item_ns + 1) / 2;
+    ix_pace_learn(&job->pace, count, elapsed_ns);
     pthread_mutex_unlock(&job->lock);
 }
 
-static void
-announce(struct ix_job *job)
+void
+ix_job_announce(struct ix_job *job)
 {
     atomic_fetch_add(&job->version, 1);
     if (atomic_load(&job->sleeping) != 0)
         ix_park_wake_all(&job->version);
-}
-
-/* ---- outcomes ---- */
-
-static uint64_t
-progress_of(struct ix_claim *claim)
-{
-    return atomic_load_explicit(&claim->progress, memory_order_acquire);
-}
-
-static bool
-make_room(struct ix_job *job, struct ix_claim *claim, size_t needed)
-{
-    size_t capacity = claim->capacity < 512 ? 512 : claim->capacity;
-    while (capacity < needed)
-        capacity *= 2;
-    pthread_mutex_lock(&job->lock); /* a reader may be copying */
-    char *data = realloc(claim->data, capacity);
-    if (data != NULL) {
-        claim->data = data;
-        claim->capacity = capacity;
-    }
-    pthread_mutex_unlock(&job->lock);
-    return data != NULL;
-}
-
-/* They come before the item counts as complete, so whoever publishes it finds them. */
-static void
-keep_attachments(struct ix_job *job, struct ix_claim *claim, struct ix_buffer *outcome,
-                 uint32_t item)
-{
-    struct ix_attachments *attachments = ix_buffer_detach(outcome);
-    attachments->item = item;
-    pthread_mutex_lock(&job->lock);
-    attachments->next = claim->attachments;
-    claim->attachments = attachments;
-    pthread_mutex_unlock(&job->lock);
-}
-
-/* Takes those of the items below `done`, which are behind those of later ones. */
-static struct ix_attachments *
-take_attachments_locked(struct ix_claim *claim, uint32_t done)
-{
-    struct ix_attachments **place = &claim->attachments;
-    while (*place != NULL && (*place)->item >= done)
-        place = &(*place)->next;
-    struct ix_attachments *taken = *place;
-    *place = NULL;
-    return taken;
-}
-
-bool
-ix_job_add(struct ix_job *job, struct ix_claim *claim, struct ix_buffer *outcome)
-{
-    uint64_t progress = atomic_load_explicit(&claim->progress, memory_order_relaxed);
-    size_t length = (size_t)(progress >> IX_PROGRESS_BITS);
-    size_t needed = length + outcome->length;
-    if (needed > claim->capacity && !make_room(job, claim, needed))
-        return false;
-    if (outcome->length != 0)
-        memcpy(claim->data + length, outcome->data, outcome->length);
-    if (outcome->attachments != NULL)
-        keep_attachments(job, claim, outcome, (uint32_t)(progress & IX_CLAIM_MAX));
-    progress += ((uint64_t)outcome->length << IX_PROGRESS_BITS) + 1;
-    atomic_store_explicit(&claim->progress, progress, memory_order_release);
-    return true;
-}
-
-/* Publishes the outcomes that are complete and not published yet. Steals `data`, which holds just these.
- * Returns false without memory. */
-static bool
-publish_locked(struct ix_claim *claim, uint64_t progress, char *data)
-{
-    uint32_t done = (uint32_t)(progress & IX_CLAIM_MAX);
-    size_t length = (size_t)(progress >> IX_PROGRESS_BITS);
-    struct ix_range *range = data == NULL ? NULL : malloc(sizeof *range);
-    if (range == NULL) {
-        free(data);
-        return false;
-    }
-    *range = (struct ix_range){
-        .count = done - claim->published,
-        .length = length - claim->published_length,
-        .data = data,
-        .attachments = take_attachments_locked(claim, done),
-    };
-    atomic_store_explicit(&claim->segment->ranges[claim->index + claim->published], range,
-                          memory_order_release);
-    claim->published = done;
-    claim->published_length = length;
-    return true;
-}
-
-/* What is complete and not published yet, as a block of its own, or NULL. */
-static char *
-copy_locked(struct ix_claim *claim, uint64_t progress)
-{
-    size_t length = (size_t)(progress >> IX_PROGRESS_BITS) - claim->published_length;
-    char *copy = malloc(length + 1);
-    if (copy != NULL)
-        memcpy(copy, claim->data + claim->published_length, length);
-    return copy;
-}
-
-static bool
-has_news_locked(struct ix_claim *claim, uint64_t progress)
-{
-    return (uint32_t)(progress & IX_CLAIM_MAX) != claim->published;
-}
-
-/* The outcomes from `position` on will never come, although their items were claimed. */
-static void
-lose_locked(struct ix_job *job, size_t position)
-{
-    if (job->claimed > position)
-        job->claimed = position;
-    if (job->end == IX_JOB_GOES_ON)
-        job->end = IX_JOB_BROKEN;
-    mirror_unclaimed_locked(job);
-}
-
-bool
-ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost)
-{
-    pthread_mutex_lock(&job->lock);
-    uint64_t progress = progress_of(claim);
-    bool forsaken = atomic_load_explicit(&claim->forsaken, memory_order_relaxed);
-    if (!forsaken)
-        delist_locked(job, claim);
-    if (!forsaken && has_news_locked(claim, progress)) {
-        char *data = claim->data;
-        if (claim->published == 0)
-            claim->data = NULL; /* all of it: no copy */
-        else
-            data = copy_locked(claim, progress);
-        lost = !publish_locked(claim, progress, data) || lost;
-    }
-    if (!forsaken && lost)
-        lose_locked(job, claim->first + claim->published);
-    pthread_mutex_unlock(&job->lock);
-    ix_attachments_free(claim->attachments); /* of what is lost */
-    free(claim->data);
-    if (!forsaken)
-        announce(job);
-    return !forsaken;
-}
-
-static bool
-is_under_way_locked(struct ix_job *job, void *claim)
-{
-    struct ix_claim *other = job->claims;
-    while (other != NULL && other != claim)
-        other = other->next;
-    return other != NULL;
-}
-
-/* Publishes what the claim has finished and `outcome` for the item after that, and ends the job there. */
-static void
-forsake_locked(struct ix_job *job, struct ix_claim *claim, uint64_t progress,
-               const struct ix_buffer *outcome)
-{
-    bool kept = !has_news_locked(claim, progress)
-                || publish_locked(claim, progress, copy_locked(claim, progress));
-    char *data = kept ? malloc(outcome->length + 1) : NULL;
-    if (data != NULL) {
-        memcpy(data, outcome->data, outcome->length);
-        progress += ((uint64_t)outcome->length << IX_PROGRESS_BITS) + 1;
-        kept = publish_locked(claim, progress, data);
-    }
-    if (kept && data != NULL && job->end == IX_JOB_GOES_ON)
-        job->end = IX_JOB_CANCELLED; /* the reader stops at the outcome that was given */
-    atomic_store_explicit(&claim->forsaken, true, memory_order_relaxed);
-    delist_locked(job, claim);
-    lose_locked(job, claim->first + claim->published);
-}
-
-bool
-ix_job_forsake(struct ix_job *job, void *claim, struct ix_seat *seat, uint64_t run,
-               const struct ix_buffer *outcome)
-{
-    pthread_mutex_lock(&job->lock);
-    /* A worker is at a run before it enlists the claim, and closes the run before it adds an item's
-     * outcome or delists the claim: so this is that run's claim, and its present item is the next one. */
-    bool found = is_under_way_locked(job, claim);
-    uint64_t progress = found ? progress_of(claim) : 0;
-    found = found && (progress & IX_CLAIM_MAX) < ((struct ix_claim *)claim)->count
-            && ix_seat_runs(seat, run);
-    if (found)
-        forsake_locked(job, claim, progress, outcome);
-    pthread_mutex_unlock(&job->lock);
-    if (found)
-        announce(job);
-    return found;
-}
-
-/* Publishes, in the worker's stead, what the claim at `position` has finished. Context: the reader. */
-static void
-collect(struct ix_job *job, size_t position)
-{
-    pthread_mutex_lock(&job->lock);
-    for (struct ix_claim *claim = job->claims; claim != NULL; claim = claim->next) {
-        if (claim->first + claim->published != position)
-            continue;
-        uint64_t progress = progress_of(claim);
-        if (has_news_locked(claim, progress))
-            publish_locked(claim, progress,
-                           copy_locked(claim, progress)); /* else: it comes later */
-        break;
-    }
-    pthread_mutex_unlock(&job->lock);
 }
 
 void
@@ -437,9 +134,9 @@ ix_job_end(struct ix_job *job, enum ix_job_end end)
     pthread_mutex_lock(&job->lock);
     if (job->end == IX_JOB_GOES_ON)
         job->end = end;
-    mirror_unclaimed_locked(job);
+    ix_job_mirror_unclaimed_locked(job);
     pthread_mutex_unlock(&job->lock);
-    announce(job);
+    ix_job_announce(job);
 }
 
 void
@@ -483,18 +180,4 @@ ix_job_drop_before(struct ix_job *job, size_t position)
             return;
         segment_free(segment);
     }
-}
-
-enum ix_park
-ix_job_wait(struct ix_job *job, size_t position, uint32_t version, int64_t timeout_ns)
-{
-    bool patient = timeout_ns < 0 || timeout_ns > IMPATIENT_NS;
-    enum ix_park result;
-
-    atomic_fetch_add(&job->sleeping, 1);
-    result = ix_park_wait(&job->version, version, patient ? IMPATIENT_NS : timeout_ns);
-    atomic_fetch_sub(&job->sleeping, 1);
-    if (result == IX_PARK_TIMEOUT)
-        collect(job, position);
-    return result == IX_PARK_TIMEOUT && patient ? IX_PARK_WOKEN : result;
 }

@@ -2,9 +2,7 @@
  *
  * The owner encodes items and seals them into segments, which never change afterwards. Workers claim
  * items of a segment, first come, and publish the encoded outcomes as ranges; the owner reads them in
- * order. A reader that has waited for long collects what a claim under way has finished, and need not
- * wait for its end. A claim is sized by the measured time of an item: one item at first, then enough for about
- * a millisecond, fewer towards the end, so that long items balance and short ones are batched.
+ * order. What a worker does with its items is in claim.h, how many it takes at a time in pace.h.
  *
  *                    seal                 claim                    publish
  *   owner: items ----------> segments -----------> worker: a range ----------> ranges -> owner
@@ -13,11 +11,14 @@
  * there is complete, with release; the owner reads it with acquire. Nothing of a segment is touched by a
  * worker after it has published the last range of its claim, so the owner frees a segment once it
  * has read its last item.
+ *
+ * Locks: all functions but acquire take the job's.
  */
 #ifndef IX_JOB_H
 #define IX_JOB_H
 
-#include "queue.h"
+#include "pace.h"
+#include "task.h"
 
 #include <pthread.h>
 
@@ -54,12 +55,12 @@ struct ix_job {
     struct ix_segment *oldest, *newest;
     struct ix_segment *cursor; /* the next unclaimed item's, or NULL */
     uint32_t cursor_index;
-    struct ix_claim *claims; /* under way */
+    struct ix_claim *claims; /* under way; see claim.h */
     size_t sealed, claimed;  /* items; an outcome lost for want of memory takes `claimed` back */
     bool queued;             /* in the queue, or with a worker that will put it back */
     bool complete;           /* no more items will come */
     enum ix_job_end end;     /* why items from `claimed` on will never run */
-    int64_t item_ns;         /* moving average; 0: not measured yet */
+    struct ix_pace pace;     /* of its items */
     /* atomic: */
     _Atomic size_t unclaimed; /* mirrors sealed - claimed; 0 once the job has ended */
     _Atomic uint32_t version; /* counts publications; the reader sleeps on it */
@@ -67,35 +68,10 @@ struct ix_job {
     _Atomic bool abandoned; /* nobody will read what is still to come: claims under way stop */
 };
 
-/* Items that a worker has claimed, and their outcomes as they come. On the worker's stack, and on the
- * job's list from claim to settle. */
-struct ix_claim {
-    struct ix_segment *segment;
-    uint32_t index, count; /* the claimed items */
-    size_t first; /* the number of the first: the reader may free a segment that it has read
-                            * before the worker has settled */
-    /* protected by the job's lock: */
-    struct ix_claim *previous, *next;
-    uint32_t published;      /* items */
-    size_t published_length; /* and bytes of their outcomes */
-    char *data;              /* the outcomes; the worker moves it, and only under the lock */
-    struct ix_attachments *attachments; /* of outcomes that are not published, the newest first */
-    /* the worker's own: */
-    size_t capacity;
-    /* atomic: */
-    _Atomic bool forsaken; /* the owner has given up waiting for the worker; set under the lock */
-    _Atomic uint64_t progress; /* bytes << IX_PROGRESS_BITS | items that are complete in data */
-};
-
-#define IX_PROGRESS_BITS 24
-#define IX_CLAIM_MAX ((1u << IX_PROGRESS_BITS) - 1)
-
 /* Returns: one reference, or NULL without memory. Takes its own reference to the callable. */
 struct ix_job *ix_job_new(struct ix_callable *callable, uint32_t arity, uint32_t chunksize);
 void ix_job_acquire(struct ix_job *job);
 void ix_job_release(struct ix_job *job); /* NULL is fine. Context: any */
-/* The same for what may be a task or a job, or NULL. */
-void ix_entry_release(struct ix_entry *entry);
 
 /* Appends a segment; steals data, offsets and attachments unless it fails for memory (-1). Returns 1 if
  * the job must be put into the queue (with a reference of its own), 0 if it is there. Context: the owner. */
@@ -104,21 +80,6 @@ int ix_job_seal(struct ix_job *job, char *data, size_t length, uint32_t *offsets
 /* No more items will come. Context: the owner. */
 void ix_job_complete(struct ix_job *job);
 
-/* Claims the next items; false if there are none. `more`: put the job back into the queue. The claim
- * stays where it is until ix_job_settle(). Context: a worker. `workers`: how many share the rest. */
-bool ix_job_claim(struct ix_job *job, unsigned workers, struct ix_claim *claim, bool *more);
-/* Adds the outcome of the claim's next item; takes its attachments. Returns false without memory: then settle, which ends the
- * job as broken. Context: a worker. */
-bool ix_job_add(struct ix_job *job, struct ix_claim *claim, struct ix_buffer *outcome);
-/* Publishes what is left of the claim, which is over. `lost`: the item after the last one added has no
- * outcome for want of memory. Returns false if the claim was forsaken: then it has left the job before,
- * and what it brings is dropped. Context: a worker. */
-bool ix_job_settle(struct ix_job *job, struct ix_claim *claim, bool lost);
-/* Gives up a claim under way whose worker cannot be stopped: what it has finished is published, then
- * `outcome` for its present item; those after it will not run. Returns false, with nothing changed, if
- * `claim` is not under way any more, or its worker not at `run` (see struct ix_seat). Context: the owner. */
-bool ix_job_forsake(struct ix_job *job, void *claim, struct ix_seat *seat, uint64_t run,
-                    const struct ix_buffer *outcome);
 /* Tells how long `count` items took. Context: a worker. */
 void ix_job_measure(struct ix_job *job, uint32_t count, int64_t elapsed_ns);
 /* Nothing that is unclaimed will run. Context: any. Idempotent; the first reason stands. */
@@ -132,8 +93,10 @@ struct ix_range *ix_job_range(struct ix_job *job, size_t position, uint32_t *ver
                               enum ix_job_end *end);
 /* Frees the segments that end at or before `position`. Context: the owner. */
 void ix_job_drop_before(struct ix_job *job, size_t position);
-/* Sleeps until the version changes; when that takes long, collects what the claim under way at `position`
- * has finished. Context: no GIL held. Returns as ix_park_wait. */
-enum ix_park ix_job_wait(struct ix_job *job, size_t position, uint32_t version, int64_t timeout_ns);
+
+/* For claim.c: brings `unclaimed` up to date. Context: any. Locks: requires the job's. */
+void ix_job_mirror_unclaimed_locked(struct ix_job *job);
+/* Counts a publication and wakes the reader. Context: any. Locks: none. */
+void ix_job_announce(struct ix_job *job);
 
 #endif

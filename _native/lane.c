@@ -137,7 +137,7 @@ add_outcomes(struct ix_job *job, struct ix_claim *claim, PyObject *outcomes, int
         if (view.data == NULL)
             return IX_LOST;
         view.length = (size_t)PyBytes_GET_SIZE(bytes);
-        if (!ix_job_add(job, claim, &view))
+        if (!ix_claim_add(job, claim, &view))
             return IX_LOST;
     }
     return (enum ix_verdict)verdict;

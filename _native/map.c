@@ -246,7 +246,8 @@ wait_for_change(struct map *self, uint32_t version)
     }
     Py_BEGIN_ALLOW_THREADS
     ix_queue_nudge(&self->pool->queue);
-    ix_job_wait(self->job, self->position, version, left); /* in any case the caller looks again */
+    ix_claim_wait(self->job, self->position, version,
+                  left); /* in any case the caller looks again */
     Py_END_ALLOW_THREADS
     return ix_check_signals(ix_state_of(Py_TYPE(self)));
 }

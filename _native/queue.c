@@ -1,7 +1,5 @@
 #include "queue.h"
 
-#include "job.h"
-
 #include <assert.h>
 
 #define PATIENCE_NS 1000000 /* a worker that was woken has mostly arrived in a twentieth of that */
@@ -391,15 +389,6 @@ ix_queue_abandon(struct ix_queue *queue, struct ix_seat *seat, const struct ix_p
     return wanted;
 }
 
-static void
-acquire_entry(struct ix_entry *entry)
-{
-    if (entry->kind == IX_ENTRY_JOB)
-        ix_job_acquire((struct ix_job *)entry);
-    else
-        ix_task_acquire((struct ix_task *)entry);
-}
-
 struct ix_present
 ix_queue_present(struct ix_queue *queue, struct ix_seat *seat)
 {
@@ -410,7 +399,7 @@ ix_queue_present(struct ix_queue *queue, struct ix_seat *seat)
     if (seat->entry != NULL && (present.run & 1)) {
         present.entry = seat->entry;
         present.claim = atomic_load_explicit(&seat->claim, memory_order_acquire);
-        acquire_entry(present.entry);
+        ix_entry_acquire(present.entry);
     }
     pthread_mutex_unlock(&queue->lock);
     return present;

@@ -10,40 +10,9 @@
 #ifndef IX_QUEUE_H
 #define IX_QUEUE_H
 
-#include "spin.h"
-#include "task.h"
+#include "seat.h"
 
 #include <pthread.h>
-
-/* A worker's place at a queue: where it sleeps, what it runs, and what it has done there. Owned by the
- * worker, and zero when it is made; on the queue's list from arrive to leave, and on its stack while the
- * worker waits.
- *
- * `run` numbers what may be interrupted. It is odd from the taking of an entry until the worker
- * closes the run: the call is over and its outcome encoded, or it was not made at all. A number never
- * comes again, so that whoever wants to stop a run cannot hit another. */
-struct ix_seat {
-    _Atomic uint32_t word; /* enum ix_seat_word */
-    bool woken;            /* the worker's own: notified, and counted in `waking` until it takes */
-    bool may_spin;         /* likewise: when it parked, a core was left over */
-    struct ix_spin spin;
-    /* protected by the queue's lock: */
-    struct ix_seat *below;           /* on the stack */
-    struct ix_seat *previous, *next; /* on the list */
-    struct ix_entry *entry; /* taken last: the worker keeps its reference until it has taken again,
-                             * or has let go */
-    /* Written by the worker alone, read by anybody: */
-    _Atomic uint64_t run;
-    _Atomic int64_t deadline; /* of the run, on the clock of ix_now_ns(); 0: none */
-    _Atomic(void *) claim;    /* of the run, where it is a map's */
-    /* Likewise, before the worker publishes the outcome, so that whoever has seen that sees the count: */
-    _Atomic uint64_t finished, failed, cancelled, interrupted, late;
-    _Atomic uint64_t copied, lent; /* bytes of messages, there and back */
-    _Atomic bool busy;
-    /* Likewise, but looked at only around the waits: */
-    _Atomic int64_t awake_ns;    /* how long the worker was awake, up to its last wait */
-    _Atomic int64_t awake_since; /* by the coarse clock; 0 while it waits */
-};
 
 /* What a worker runs at one moment. */
 struct ix_present {
@@ -51,13 +20,6 @@ struct ix_present {
     uint64_t run;
     uint64_t finished; /* tasks, before this run */
     void *claim;
-};
-
-enum ix_seat_word {
-    IX_SEAT_NOTIFIED,
-    IX_SEAT_WATCHING, /* on the stack; its thread is awake and watches the word */
-    IX_SEAT_SLEEPING, /* on the stack; its thread sleeps: a wake-up needs the system call */
-    IX_SEAT_NUDGED, /* on the stack; its thread has something else to do, and then goes on waiting */
 };
 
 struct ix_queue_counts {
@@ -132,21 +94,9 @@ void ix_queue_count_in(struct ix_queue *queue);
 /* A worker that was asked for arrives and takes its seat. */
 void ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat);
 /* Takes the oldest entry (the caller gets its reference), or puts the seat on the stack and returns
- * EMPTY: then ix_queue_sleep() follows, and another take. LEAVE: nothing more will come.
+ * EMPTY: then ix_seat_sleep() follows, and another take. LEAVE: nothing more will come.
  * Context: the worker, its GIL held or not. */
 enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry);
-/* Waits until notified; false if it was only nudged: look what there is to do, then wait again.
- * Context: the worker, no GIL held. */
-bool ix_queue_sleep(struct ix_seat *seat);
-/* Makes a worker that waits return from ix_queue_sleep() for a moment; does nothing to one that does not
- * wait. Context: any; the seat must stay while this runs. */
-void ix_seat_nudge(struct ix_seat *seat);
-/* The worker is awake from now on. Context: the worker. */
-void ix_seat_wake(struct ix_seat *seat);
-/* The worker has left; it has been awake for no time as yet. Context: the worker. */
-void ix_seat_rest(struct ix_seat *seat);
-/* How long the worker has been awake since it arrived, in nanoseconds, to some milliseconds. Context: any. */
-int64_t ix_seat_awake_ns(struct ix_seat *seat);
 /* The worker is gone; `seat` is NULL if it never arrived. Wakes those in ix_queue_join(). */
 void ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat);
 /* The same for a worker that goes although work may be left. True: its successor has been counted in
@@ -162,33 +112,6 @@ bool ix_queue_abandon(struct ix_queue *queue, struct ix_seat *seat,
 
 /* What the worker runs now. The caller releases the entry. Context: any. Locks: takes the queue's. */
 struct ix_present ix_queue_present(struct ix_queue *queue, struct ix_seat *seat);
-
-/* Closes the present run, if it is open: from now on it cannot be interrupted. Context: the worker,
- * its GIL, so that nobody who holds that sees it change. */
-void ix_seat_close_run(struct ix_seat *seat);
-/* Opens another run of the same entry: the next item. Context: as above. */
-void ix_seat_open_run(struct ix_seat *seat);
-/* Whether `run` is the present run and open. Context: any; with the worker's GIL it stays so. */
-static inline bool
-ix_seat_runs(struct ix_seat *seat, uint64_t run)
-{
-    return (run & 1) && atomic_load_explicit(&seat->run, memory_order_acquire) == run;
-}
-
-/* What became of the entry a worker took: called before the outcome is published. */
-enum ix_fate {
-    IX_FATE_JOB,
-    IX_FATE_VALUE,
-    IX_FATE_FAILED,
-    IX_FATE_CANCELLED,
-    IX_FATE_INTERRUPTED, /* failed, too */
-    IX_FATE_LATE,        /* likewise */
-};
-void ix_seat_settle(struct ix_seat *seat, enum ix_fate fate);
-/* Counts a message of so many bytes, and what it refers to. Context: the worker. */
-void ix_seat_account(struct ix_seat *seat, size_t length, struct ix_attachments *attachments);
-/* An item of a map ended by an interrupt. */
-void ix_seat_count_stop(struct ix_seat *seat, bool late);
 
 /* No more pushes; parked workers are woken to leave. Idempotent. */
 void ix_queue_close(struct ix_queue *queue);

@@ -227,7 +227,7 @@ add_outcome(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim
     if (worker->stopped != IX_STOP_NONE)
         ix_seat_count_stop(&worker->seat, worker->stopped == IX_STOP_LATE);
     worker->stopped = IX_STOP_NONE;
-    if (outcome == IX_OUTCOME_FAILED || !ix_job_add(job, claim, buffer))
+    if (outcome == IX_OUTCOME_FAILED || !ix_claim_add(job, claim, buffer))
         return IX_LOST;
     /* An interrupt that an item has outlived stops the claim. */
     return outcome == IX_OUTCOME_VALUE && worker->stop == IX_STOP_NONE ? IX_ALL_WELL : IX_STOPPED;
@@ -275,7 +275,7 @@ fail_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
         verdict = ix_lane_run_claim(worker, job, claim);
     }
     else {
-        verdict = ix_job_add(job, claim, &buffer) ? IX_STOPPED : IX_LOST;
+        verdict = ix_claim_add(job, claim, &buffer) ? IX_STOPPED : IX_LOST;
     }
     ix_buffer_fini(&buffer);
     return verdict;
@@ -307,7 +307,7 @@ run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
     if (verdict == IX_STOPPED)
         ix_job_end(job, IX_JOB_CANCELLED); /* the reader stops at the failure */
     ix_seat_settle(&worker->seat, IX_FATE_JOB);
-    if (!ix_job_settle(job, claim, verdict == IX_LOST))
+    if (!ix_claim_settle(job, claim, verdict == IX_LOST))
         worker->abandoned = true;
 }
 
@@ -317,7 +317,7 @@ run_job(struct ix_worker *worker, struct ix_job *job)
     struct ix_queue *queue = &worker->pool->queue;
     struct ix_claim claim;
     bool more;
-    bool claimed = ix_job_claim(job, queue->max_workers, &claim, &more);
+    bool claimed = ix_claim_take(job, queue->max_workers, &claim, &more);
     if (!more) {
         ix_queue_put_down(queue);
     }

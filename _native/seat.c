@@ -1,5 +1,4 @@
-/* A worker's seat, as far as the worker alone changes it: no lock is needed. */
-#include "queue.h"
+#include "seat.h"
 
 void
 ix_seat_wake(struct ix_seat *seat)
@@ -31,7 +30,7 @@ ix_seat_awake_ns(struct ix_seat *seat)
 }
 
 bool
-ix_queue_sleep(struct ix_seat *seat)
+ix_seat_sleep(struct ix_seat *seat)
 {
     uint32_t word = IX_SEAT_WATCHING;
     begin_wait(seat);

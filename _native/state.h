@@ -11,7 +11,7 @@
 
 #include "alarm.h"
 #include "codec.h"
-#include "job.h"
+#include "claim.h"
 #include "outbox.h"
 #include "queue.h"
 #include "runtime.h"

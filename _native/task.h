@@ -24,6 +24,7 @@
 #define IX_TASK_H
 
 #include "buffer.h"
+#include "entry.h"
 #include "park.h"
 
 enum ix_state {
@@ -50,21 +51,12 @@ enum ix_outcome {
     IX_OUTCOME_FAILED, /* data: the text of a failure of the machinery (no memory, say) */
 };
 
-enum ix_entry_kind { IX_ENTRY_TASK, IX_ENTRY_JOB };
-
 /* Where a task runs, as bits that are combined: its own (or its job's), its callable's, its pool's. A word
  * without IX_LANE_PROCESS means an interpreter, which is the case that costs nothing to find out. */
 enum ix_lane {
     IX_LANE_ANY = 0,
     IX_LANE_PROCESS = 1, /* chosen by hand; or the callable, or the initializer, needs a process */
     IX_LANE_INTERPRETER = 2, /* chosen by hand */
-};
-
-/* What a queue holds: the first member of a task and of a map job. */
-struct ix_entry {
-    struct ix_entry *next; /* protected by the queue's lock, or by whoever holds the entry */
-    _Atomic uint32_t refs;
-    enum ix_entry_kind kind;
 };
 
 /* What a view asks for of its calls. Immutable once made; shared by tasks and jobs. */

@@ -168,7 +168,7 @@ sleep_at_queue(struct ix_worker *self)
             ix_releases_drain(releases);
             self->own_ts = PyEval_SaveThread();
         }
-        notified = ix_queue_sleep(&self->seat);
+        notified = ix_seat_sleep(&self->seat);
         if (self->own_ts != NULL)
             PyEval_RestoreThread(self->own_ts);
     } while (!notified);

@@ -31,11 +31,14 @@ CACHE = ROOT / ".pytest_cache" / "core"
 CORE = [
     "attachment.c",
     "buffer.c",
+    "entry.c",
     "task.c",
     "seat.c",
     "queue.c",
     "outbox.c",
+    "pace.c",
     "job.c",
+    "claim.c",
     "gate.c",
     "alarm.c",
 ]
@@ -111,7 +114,7 @@ class Build:
         ffi = FFI()
         for name in self.declarations:
             ffi.cdef((HERE / name).read_text())
-        headers = ["queue.h", "outbox.h", "job.h", "gate.h", "alarm.h", "memory.h"]
+        headers = ["queue.h", "outbox.h", "claim.h", "gate.h", "alarm.h", "memory.h"]
         headers += ["scenes.h"] if "stepped" in self.name else ["stress.h"]
         ffi.set_source(
             self.name,

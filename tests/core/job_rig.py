@@ -22,7 +22,7 @@ class Map:
     def claim(self, workers: int = 1) -> CData | None:
         """Claim as a worker does, or None where there is nothing."""
         claim, more = self.core.new("struct ix_claim"), self.ffi.new("bool *")
-        if not self.lib.ix_job_claim(self.job, workers, claim, more):
+        if not self.lib.ix_claim_take(self.job, workers, claim, more):
             assert not more[0]
             return None
         self.more = bool(more[0])
@@ -40,12 +40,12 @@ class Map:
         """Add the outcomes of the claim's next items."""
         for outcome in outcomes:
             buffer = self.core.buffer(outcome)
-            assert self.lib.ix_job_add(self.job, claim, buffer)
+            assert self.lib.ix_claim_add(self.job, claim, buffer)
             self.lib.ix_buffer_fini(buffer)
 
     def settle(self, claim: CData, *, lost: bool = False) -> None:
         """End the claim."""
-        self.lib.ix_job_settle(self.job, claim, lost)
+        self.lib.ix_claim_settle(self.job, claim, lost)
 
     def finish(self, claim: CData) -> None:
         """Add an outcome for each item and settle."""
@@ -63,7 +63,7 @@ class Map:
 
     def wait(self, position: int, timeout_ns: int) -> int:
         """Wait for a change after the last look."""
-        return int(self.lib.ix_job_wait(self.job, position, self.version, timeout_ns))
+        return int(self.lib.ix_claim_wait(self.job, position, self.version, timeout_ns))
 
     def segments(self) -> int:
         """How many segments have not been dropped."""

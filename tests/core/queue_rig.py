@@ -49,7 +49,7 @@ class Rig:
 
     def sleep(self, seat: CData) -> Call:
         """A worker that sleeps on its seat."""
-        call = Call(self.lib.ix_queue_sleep, seat)
+        call = Call(self.lib.ix_seat_sleep, seat)
         until(lambda: seat.word == self.lib.IX_SEAT_SLEEPING)
         return call
 
@@ -60,7 +60,7 @@ class Rig:
     def wake(self, seat: CData) -> None:
         """What a notified worker does before it takes."""
         assert self.is_woken(seat)
-        self.lib.ix_queue_sleep(seat)
+        self.lib.ix_seat_sleep(seat)
 
     def counts(self, *names: str) -> tuple[int, ...]:
         """Some of the queue's counts."""

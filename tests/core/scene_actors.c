@@ -180,7 +180,7 @@ work(int me, int max_runs)
     int count = 0;
     while ((took = ix_queue_take(&scene.queue, seat, &entry)) != IX_TAKE_LEAVE) {
         if (took == IX_TAKE_EMPTY) {
-            ix_queue_sleep(seat);
+            ix_seat_sleep(seat);
             continue;
         }
         work_on(entry);
@@ -242,9 +242,9 @@ publish(int me, int param)
             ix_seat_open_run(&scene.seats[me]);
             ix_seat_close_run(&scene.seats[me]);
         }
-        scene_check(ix_job_add(scene.map, claim, &outcome), "no memory");
+        scene_check(ix_claim_add(scene.map, claim, &outcome), "no memory");
     }
-    bool settled = ix_job_settle(scene.map, claim, false);
+    bool settled = ix_claim_settle(scene.map, claim, false);
     ix_buffer_fini(&outcome);
     return settled ? 1 : 2;
 }
@@ -267,7 +267,7 @@ read_all(void)
             break;
         }
         else {
-            ix_job_wait(scene.map, position, version, -1);
+            ix_claim_wait(scene.map, position, version, -1);
         }
     }
     return 1 + (int)position;
@@ -280,7 +280,7 @@ forsake(int worker)
     ix_buffer_write(&outcome, "!", 1);
     struct ix_seat *seat = &scene.seats[worker];
     uint64_t run = atomic_load(&seat->run);
-    bool forsaken = ix_job_forsake(scene.map, &scene.claims[worker], seat, run, &outcome);
+    bool forsaken = ix_claim_forsake(scene.map, &scene.claims[worker], seat, run, &outcome);
     ix_buffer_fini(&outcome);
     scene.forsaken += forsaken;
     return forsaken;

@@ -107,7 +107,7 @@ set_up_map(void)
     ix_job_seal(scene.map, malloc(1), 0, offsets, (uint32_t)scene.items, NULL);
     for (int i = 0; i < scene.spec->count; i++) {
         if (scene.spec->actors[i].body == ACT_PUBLISH)
-            ix_job_claim(scene.map, 1, &scene.claims[i], &more);
+            ix_claim_take(scene.map, 1, &scene.claims[i], &more);
     }
 }
 

@@ -6,7 +6,7 @@
 
 #include "alarm.h"
 #include "gate.h"
-#include "job.h"
+#include "claim.h"
 #include "outbox.h"
 #include "queue.h"
 

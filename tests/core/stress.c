@@ -134,7 +134,7 @@ serve(struct episode *episode, struct ix_seat *seat, struct random *random)
                 return true;
             break;
         case IX_TAKE_EMPTY:
-            ix_queue_sleep(seat);
+            ix_seat_sleep(seat);
             break;
         case IX_TAKE_LEAVE:
             return false;

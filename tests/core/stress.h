@@ -18,7 +18,7 @@
 #ifndef IX_STRESS_H
 #define IX_STRESS_H
 
-#include "job.h"
+#include "claim.h"
 #include "memory.h"
 #include "outbox.h"
 #include "queue.h"

@@ -9,7 +9,7 @@ come_and_go(void *arg)
     struct ix_entry *entry;
     ix_queue_arrive(queue, &seat);
     while (ix_queue_take(queue, &seat, &entry) == IX_TAKE_EMPTY)
-        ix_queue_sleep(&seat);
+        ix_seat_sleep(&seat);
     ix_queue_leave(queue, &seat);
     return NULL;
 }

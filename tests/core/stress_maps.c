@@ -57,7 +57,7 @@ run_items(struct episode *episode, struct ix_job *job, struct map *map, struct i
         buffer.length = 0;
         ok = !job->abandoned && run_item(episode, map, claim->segment, claim->index + i, &buffer);
         if (buffer.length != 0)
-            CHECK(episode, ix_job_add(job, claim, &buffer), i);
+            CHECK(episode, ix_claim_add(job, claim, &buffer), i);
     }
     ix_buffer_fini(&buffer);
     return ok;
@@ -77,7 +77,7 @@ run_claim(struct episode *episode, struct ix_seat *seat, struct ix_job *job, str
     ix_seat_settle(seat, IX_FATE_JOB);
     if (stress_random(random, 8) == 0)
         sched_yield(); /* the reader may collect it all, and drop the segment */
-    ix_job_settle(job, claim, false);
+    ix_claim_settle(job, claim, false);
 }
 
 /* Steals the reference. */
@@ -88,7 +88,7 @@ stress_run_job(struct episode *episode, struct ix_seat *seat, struct ix_job *job
     struct ix_queue *queue = &episode->queue;
     struct ix_claim claim;
     bool more;
-    bool claimed = ix_job_claim(job, queue->max_workers, &claim, &more);
+    bool claimed = ix_claim_take(job, queue->max_workers, &claim, &more);
     if (stress_random(random, 8) == 0)
         sched_yield();
     if (!more) {
@@ -191,7 +191,7 @@ wait_for_range(struct map *map, uint32_t version, struct random *random)
     int64_t timeout_ns = -1;
     if (stress_random(random, 2) == 0)
         timeout_ns = stress_random(random, 100000); /* then it collects what is there */
-    ix_job_wait(map->job, map->position, version, timeout_ns);
+    ix_claim_wait(map->job, map->position, version, timeout_ns);
 }
 
 /* Returns false when there is no more to read. */

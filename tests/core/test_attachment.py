@@ -178,9 +178,9 @@ def test_outcomes_of_a_claim_are_published_with_their_attachments(pairs: Map) ->
     job.seal(2)
     claim = job.claim()
     assert claim is not None
-    assert job.lib.ix_job_add(job.job, claim, outcome(home, b"a", 1))
-    assert job.lib.ix_job_add(job.job, claim, outcome(home, b"b", 2))
-    job.lib.ix_job_settle(job.job, claim, False)
+    assert job.lib.ix_claim_add(job.job, claim, outcome(home, b"a", 1))
+    assert job.lib.ix_claim_add(job.job, claim, outcome(home, b"b", 2))
+    job.lib.ix_claim_settle(job.job, claim, False)
     assert home.drain() == []
     job.lib.ix_job_drop_before(job.job, 2)
     assert sorted(home.drain()) == [1, 2]
@@ -192,12 +192,12 @@ def test_what_a_reader_collects_early_has_its_own_attachments(pairs: Map) -> Non
     job.seal(2)
     claim = job.claim()
     assert claim is not None
-    assert job.lib.ix_job_add(job.job, claim, outcome(home, b"a", 1))
+    assert job.lib.ix_claim_add(job.job, claim, outcome(home, b"a", 1))
     version = job.job.version
-    job.lib.ix_job_wait(job.job, 0, version, -1)  # impatient after a moment: it collects
+    job.lib.ix_claim_wait(job.job, 0, version, -1)  # impatient after a moment: it collects
     assert not claim.attachments
-    assert job.lib.ix_job_add(job.job, claim, outcome(home, b"b", 2))
-    job.lib.ix_job_settle(job.job, claim, True)
+    assert job.lib.ix_claim_add(job.job, claim, outcome(home, b"b", 2))
+    job.lib.ix_claim_settle(job.job, claim, True)
     job.lib.ix_job_drop_before(job.job, 2)
     assert sorted(home.drain()) == [1, 2]
     home.close()
@@ -205,7 +205,7 @@ def test_what_a_reader_collects_early_has_its_own_attachments(pairs: Map) -> Non
 
 def test_a_seat_that_waits_is_nudged_and_waits_on(core: Core) -> None:
     seat = core.new("struct ix_seat", word=core.lib.IX_SEAT_WATCHING)
-    call = Call(core.lib.ix_queue_sleep, seat)
+    call = Call(core.lib.ix_seat_sleep, seat)
     until(lambda: seat.word == core.lib.IX_SEAT_SLEEPING)
     core.lib.ix_seat_nudge(seat)
     assert call.result() is False

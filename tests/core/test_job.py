@@ -127,12 +127,12 @@ def test_claims_grow_with_what_was_measured(job: Map) -> None:
 def test_a_slower_item_is_believed_at_once_and_a_faster_one_by_halves(job: Map) -> None:
     for elapsed, expected in [(1000, 1001), (9000, 9001), (1000, 5001), (1000, 3001)]:
         job.lib.ix_job_measure(job.job, 1, elapsed)
-        assert job.job.item_ns == pytest.approx(expected, abs=2)
+        assert job.job.pace.item_ns == pytest.approx(expected, abs=2)
 
 
 def test_the_cost_of_an_item_is_that_of_its_claim_shared(job: Map) -> None:
     job.lib.ix_job_measure(job.job, 10, 10_000)
-    assert job.job.item_ns == 1001
+    assert job.job.pace.item_ns == 1001
 
 
 def test_claims_are_cut_towards_the_end_so_that_all_workers_have_a_share(job: Map) -> None:

@@ -65,7 +65,7 @@ def test_an_outcome_without_memory_is_refused_and_the_reader_is_told(pairs: Map,
     pairs.seal(4)
     claim, buffer = pairs.claim(), pairs.core.buffer(b"outcome")
     with pairs.core.failing_allocation(nth):
-        assert not pairs.lib.ix_job_add(pairs.job, claim, buffer)
+        assert not pairs.lib.ix_claim_add(pairs.job, claim, buffer)
     pairs.lib.ix_buffer_fini(buffer)
     pairs.settle(claim, lost=True)
     assert pairs.look(0) == "BROKEN"

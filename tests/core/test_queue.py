@@ -194,7 +194,7 @@ def test_a_worker_that_is_notified_before_it_sleeps_does_not(rig: Rig) -> None:
     seat = rig.worker()
     assert rig.take(seat) == "EMPTY"
     rig.push()
-    rig.lib.ix_queue_sleep(seat)  # would block for ever
+    rig.lib.ix_seat_sleep(seat)  # would block for ever
     assert seat.woken
     rig.take(seat)
     leave(rig, seat)
@@ -206,7 +206,7 @@ def test_a_worker_whose_spinning_pays_never_goes_to_sleep(rig: Rig) -> None:
     assert rig.take(seat) == "EMPTY"
     rig.push()
     seat.spin.score = 4
-    rig.lib.ix_queue_sleep(seat)
+    rig.lib.ix_seat_sleep(seat)
     assert seat.spin.score == 6
     rig.take(seat)
     leave(rig, seat)
