@@ -7,10 +7,12 @@ otherwise explained.
 
 import io
 import sys
+from _thread import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import Any
 
     Pack = Callable[[object], object]
@@ -200,33 +202,57 @@ def names_lost_main(data: bytes) -> bool:
 
 
 def _by_value(value: object, place: str, pack: "Pack" = pack_nothing) -> bytes:
-    import cloudpickle
-
-    home = _home_to_leave(value)
+    is_at_home = isinstance(value, (FunctionType, type)) and value.__module__ != "__main__"
     try:
-        if home is not None:
-            cloudpickle.register_pickle_by_value(home)
-        data = dumps_by_value(value, pack)
+        # A function is not to be tied to a module where no worker finds it.
+        with TakenByValue(value.__module__ if is_at_home else None):
+            return dumps_by_value(value, pack)
     except Exception as error:
         from interp_executor._diagnose import transfer_error
 
         raise transfer_error(value, place, error, pack) from error
-    finally:
-        if home is not None:
-            cloudpickle.unregister_pickle_by_value(home)
-    return data
 
 
-def _home_to_leave(value: object) -> object:
-    """Return the module to which a function would be tied although no worker finds it there."""
-    if not isinstance(value, (FunctionType, type)) or value.__module__ == "__main__":
-        return None
-    home = sys.modules.get(value.__module__)
-    import cloudpickle
+# How many threads want a module taken by value, and the lock for that: a __del__ may submit within.
+_wishes: "dict[str, int]" = {}
+_wishes_lock = RLock()
 
-    if home is None or home.__name__ in cloudpickle.list_registry_pickle_by_value():
-        return None
-    return home
+
+class TakenByValue:
+    """Has cloudpickle take by value what these modules define, while any thread wants that.
+
+    cloudpickle's register is the whole interpreter's, so each thread's wish is counted. What is
+    registered already is somebody else's, and stays.
+    """
+
+    def __init__(self, *names: "str | None") -> None:
+        found = (sys.modules.get(name) for name in names if name is not None)
+        self._modules = [module for module in found if isinstance(module, type(sys))]
+        self._wished: list[ModuleType] = []
+
+    def __enter__(self) -> None:
+        import cloudpickle
+
+        with _wishes_lock:
+            for module in self._modules:
+                wishes = _wishes.get(module.__name__, 0)
+                if wishes == 0:
+                    if module.__name__ in cloudpickle.list_registry_pickle_by_value():
+                        continue
+                    cloudpickle.register_pickle_by_value(module)
+                _wishes[module.__name__] = wishes + 1
+                self._wished.append(module)
+
+    def __exit__(self, *failure: object) -> None:
+        import cloudpickle
+
+        with _wishes_lock:
+            for module in self._wished:
+                wishes = _wishes.pop(module.__name__)
+                if wishes > 1:
+                    _wishes[module.__name__] = wishes - 1
+                elif module.__name__ in cloudpickle.list_registry_pickle_by_value():
+                    cloudpickle.unregister_pickle_by_value(module)
 
 
 def dumps_call(args: tuple[object, ...], kwargs: dict[str, object], pack: "Pack") -> bytes:

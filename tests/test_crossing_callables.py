@@ -4,6 +4,7 @@ import functools
 import math
 import operator
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -291,3 +292,39 @@ def test_initializer_and_its_arguments_may_be_by_value() -> None:
     with InterpreterPoolExecutor(1, initializer=prepare, initargs=(10,)) as executor:
         assert executor.submit(tasks.count_calls).result() == 16
     assert tasks.calls == 0
+
+
+class Meeting:
+    """Something whose pickling takes until others have come as far."""
+
+    def __init__(self, tell: threading.Event, await_: threading.Event) -> None:
+        self._tell, self._await = tell, await_
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        self._tell.set()
+        assert self._await.wait(60)
+        return set, ()
+
+
+def test_a_module_goes_by_value_for_two_threads_at_once(
+    executor: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what cloudpickle takes by value it keeps one register for all threads."""
+    module: Any = types.ModuleType("only_in_this_process")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    source = "def five(): return 5\ndef close_over(first): return lambda: (first, five())\n"
+    exec(source, vars(module))
+    first_in, second_in, first_over = (threading.Event() for _ in range(3))
+    results = []
+
+    def submit_second() -> None:
+        assert first_in.wait(60)
+        future = executor.submit(module.close_over(Meeting(second_in, first_over)))
+        results.append(future.result())
+
+    thread = threading.Thread(target=submit_second)
+    thread.start()
+    first = executor.submit(module.close_over(Meeting(first_in, second_in)))
+    first_over.set()
+    thread.join()
+    assert [first.result(), *results] == [(set(), 5)] * 2

@@ -9,12 +9,12 @@ which does not load in an interpreter go to a process at last, unless the execut
 from __future__ import annotations
 
 import sys
-import threading
 from concurrent.futures import Future
 
 from interp_executor._errors import IncompatibleModuleError, NotLoadedError, TransferError
 from interp_executor._executor import InterpreterPoolExecutor
 from interp_executor._refusal import refused_module
+from interp_executor._serialize import TakenByValue
 from interp_executor.contrib import _inside
 
 TYPE_CHECKING = False
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _elsewhere: set[str] = set()
 # Functions, by module and name, that need extensions which load in processes alone.
 _need_process: set[tuple[str, str]] = set()
-_by_value_lock = threading.Lock()  # cloudpickle's register is one for the process
 
 
 class Lanes:
@@ -191,18 +190,11 @@ def _name(fn: object) -> tuple[str, str]:
 def _dumps_by_value(value: object, homes: Iterable[str]) -> bytes:
     import cloudpickle
 
-    with _by_value_lock:
-        known = cloudpickle.list_registry_pickle_by_value()
-        modules = [sys.modules[home] for home in homes if home not in known and home in sys.modules]
-        for module in modules:
-            cloudpickle.register_pickle_by_value(module)
-        try:
+    try:
+        with TakenByValue(*homes):
             data: bytes = cloudpickle.dumps(value, protocol=5)
-        except Exception as error:
-            from interp_executor._diagnose import transfer_error
+    except Exception as error:
+        from interp_executor._diagnose import transfer_error
 
-            raise transfer_error(value, "the calls", error) from error
-        finally:
-            for module in modules:
-                cloudpickle.unregister_pickle_by_value(module)
+        raise transfer_error(value, "the calls", error) from error
     return data
