@@ -173,6 +173,19 @@ def check_compiler() -> None:
         fail(f"the C compiler {command[0]!r} cannot build a C11 program: {cure}.")
 
 
+def check_writable(*folders: Path) -> None:
+    """Write to each of these folders, or to where it will be made."""
+    for folder in folders:
+        place = next(path for path in (folder, *folder.parents) if path.exists())
+        try:
+            tempfile.TemporaryFile(dir=place).close()
+        except OSError as error:
+            fail(
+                f"{place} cannot be written to ({error.strerror}): work on a copy of the project "
+                "in a folder of your own, or name another place for the environment (VENV=)."
+            )
+
+
 def install_packages(environment: Environment, extras: Sequence[str]) -> None:
     """Install what is needed for the extras, old and new, unless the stamp says it is there."""
     known = set(environment.stamp.get("extras", "").split())
@@ -221,6 +234,7 @@ def main(folder: str, *extras: str) -> None:
         wanted = f"{os.path.realpath(base_python())} {sys.version} {ROOT}"
         ready = environment.load(wanted)
         if not (ready and environment.stamp.get("native") == native_digest()):
+            check_writable(ROOT / "interp_executor", environment.folder)
             check_compiler()
         if not ready:
             environment.create(wanted)

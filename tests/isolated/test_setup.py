@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -189,11 +190,13 @@ def test_the_readme_opens_with_two_commands_that_the_makefile_has() -> None:
 # ---- the environment ----
 
 
-def prepare(folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+def prepare(
+    folder: Path, launcher: Sequence[str] = (), **variables: str
+) -> "subprocess.CompletedProcess[str]":
     """Have this Python make an environment, with none of the settings of pip's that there are."""
     environment = {name: value for name, value in os.environ.items() if "PIP_" not in name.upper()}
     return subprocess.run(
-        [sys.executable, "tools/environment.py", str(folder), "test"],
+        [*launcher, sys.executable, "tools/environment.py", str(folder), "test"],
         env={**environment, **variables},
         cwd=ROOT,
         capture_output=True,
@@ -227,3 +230,28 @@ def test_without_a_network_a_sentence_says_so(tmp_path: Path) -> None:
     sentence = one_sentence(done)
     assert "pip could not download the packages that the project needs" in sentence
     assert "connect this machine to the network" in sentence
+
+
+def test_a_place_that_cannot_be_written_to_is_named() -> None:
+    if not os.path.isdir("/proc/self"):
+        pytest.skip("here is no folder that nobody, root included, may write to")
+    sentence = one_sentence(prepare(Path("/proc/self/venv")))
+    assert "cannot be written to (" in sentence
+    assert "VENV=" in sentence
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@"'
+
+
+def test_a_tree_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    # Permissions would not keep root from writing: a mount does, in a namespace of its own.
+    launcher = ["unshare", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, str(ROOT)]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*launcher, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("nothing may be mounted here")
+    sentence = one_sentence(prepare(tmp_path / "venv", launcher))
+    assert f"{ROOT}/interp_executor cannot be written to (Read-only file system)" in sentence
+    assert "copy of the project" in sentence
+    assert not (tmp_path / "venv").exists()
