@@ -283,6 +283,22 @@ next_range(struct map *self, struct ix_module *state)
     }
 }
 
+/* An item's StopIteration would end the reader's loop as if all were well. Steals it; returns the RuntimeError that
+ * a generator raises instead, or NULL with an exception set. */
+static PyObject *
+stop_iteration_as_error(PyObject *stop)
+{
+    PyObject *error = PyObject_CallFunction(PyExc_RuntimeError, "s",
+                                            "a task of map() raised StopIteration");
+    if (error == NULL) {
+        Py_DECREF(stop);
+        return NULL;
+    }
+    PyException_SetContext(error, Py_NewRef(stop));
+    PyException_SetCause(error, stop);
+    return error;
+}
+
 static PyObject *
 decode_next(struct map *self, struct ix_module *state)
 {
@@ -297,6 +313,8 @@ decode_next(struct map *self, struct ix_module *state)
         error = ix_decode_exception(state, &self->reader);
     if (value == NULL && error == NULL)
         error = ix_undecodable(state);
+    if (error != NULL && PyErr_GivenExceptionMatches(error, PyExc_StopIteration))
+        error = stop_iteration_as_error(error);
     if (error != NULL)
         PyErr_SetRaisedException(error);
     return value;

@@ -1,11 +1,46 @@
 /* Running tasks and claims in the worker's interpreter: call, encode the outcome, publish it. */
 #include "worker.h"
 
+#include <marshal.h>
+
 #define OUTCOME_MEMORY 1024
 
 /* ---- outcomes ---- */
 
-/* If even the encoding fails (no memory), the outcome says so in plain text. What a refusal is called is for the
+/* Returns str() of an object, or "" where that raises: a new reference, NULL without memory. */
+static PyObject *
+text_of(PyObject *object)
+{
+    PyObject *text = PyObject_Str(object);
+    if (text == NULL) {
+        PyErr_Clear(); /* of the object's own making */
+        text = PyUnicode_FromString("");
+    }
+    return text;
+}
+
+/* What is left where a worker's Python side fails, since tasks have taken the path or modules away: the name of what
+ * the task raised, its text and that failure, which is the exception set. Returns bytes for _outcome.decode(), or
+ * NULL with an exception set. */
+static PyObject *
+put_named(PyObject *error)
+{
+    PyObject *failure = PyErr_GetRaisedException();
+    if (PyErr_GivenExceptionMatches(failure, PyExc_MemoryError)) {
+        PyErr_SetRaisedException(failure);
+        return NULL;
+    }
+    PyObject *bytes = NULL;
+    PyObject *named = Py_BuildValue("sNN", Py_TYPE(error)->tp_name, text_of(error),
+                                    text_of(failure));
+    Py_DECREF(failure);
+    if (named != NULL)
+        bytes = PyMarshal_WriteObjectToString(named, Py_MARSHAL_VERSION);
+    Py_XDECREF(named);
+    return bytes;
+}
+
+/* If even the naming fails (no memory), the outcome says so in plain text. What a refusal is called is for the
  * owner to say, which knows whether the call can move: until then it goes as it is. */
 enum ix_outcome
 ix_worker_put_raised(struct ix_worker *worker, struct ix_buffer *buffer, const char *what)
@@ -23,6 +58,8 @@ ix_worker_put_raised(struct ix_worker *worker, struct ix_buffer *buffer, const c
     PyObject *bytes = what == NULL || refused
                           ? PyObject_CallOneArg(inside->encode_raised, error)
                           : PyObject_CallFunction(inside->encode_unloadable, "Os", error, what);
+    if (bytes == NULL)
+        bytes = put_named(error);
     Py_DECREF(error);
     if (bytes != NULL && PyBytes_Check(bytes) && ix_encode_raised(buffer, bytes) == 0) {
         Py_DECREF(bytes);
@@ -269,13 +306,14 @@ fail_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
     struct ix_buffer buffer = {0};
     enum ix_verdict verdict;
-    ix_worker_put_raised(worker, &buffer, "callable");
+    enum ix_outcome outcome = ix_worker_put_raised(worker, &buffer, "callable");
     if (worker->refused != NULL && ix_lane_moves(worker, job->lane, job->callable, &buffer)) {
         open_run(worker, NULL);
         verdict = ix_lane_run_claim(worker, job, claim);
     }
     else {
-        verdict = ix_claim_add(job, claim, &buffer) ? IX_STOPPED : IX_LOST;
+        bool added = outcome != IX_OUTCOME_FAILED && ix_claim_add(job, claim, &buffer);
+        verdict = added ? IX_STOPPED : IX_LOST;
     }
     ix_buffer_fini(&buffer);
     return verdict;

@@ -1,8 +1,16 @@
-"""Which part of a value cannot cross, in words. Imported only once something has failed."""
+"""Which part of a value cannot cross, in words. Imported only once something has failed.
 
+What does not cross may not like to be looked at either: whatever its attributes raise, there is a
+TransferError in the end.
+"""
+
+import functools
+from collections import deque
 from collections.abc import Iterator, Mapping
+from types import FunctionType, ModuleType
 
 from interp_executor._errors import TransferError
+from interp_executor._outcome import text_of, type_name
 from interp_executor._serialize import dumps_attaching, dumps_by_value, pack_nothing
 
 TYPE_CHECKING = False
@@ -54,17 +62,16 @@ def transfer_error_of_call(
 
 
 def _describe(where: str, culprit: object, error: BaseException) -> TransferError:
-    kind = type(culprit)
-    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-    reason = str(error) or type(error).__name__
+    reason = text_of(error) or type_name(type(error))
+    name = type_name(type(culprit))
     text = f"{where} cannot cross to another interpreter: {name} object ({reason})"
     hint = _hint(culprit)
     return TransferError(f"{text}; {hint}" if hint else text)
 
 
 def _hint(value: object) -> str | None:
-    kind = type(value)
-    return _HINTS.get(kind.__module__) or _HINTS.get(kind.__qualname__)
+    name = type_name(type(value))
+    return _HINTS.get(name.rpartition(".")[0]) or _HINTS.get(name)
 
 
 def _crosses(value: object, pack: "Pack") -> bool:
@@ -80,10 +87,13 @@ def _crosses(value: object, pack: "Pack") -> bool:
 
 def _find(value: object, place: str, depth: int, pack: "Pack") -> tuple[str, object]:
     """Return the place and the innermost part of value that does not cross."""
-    if depth < _DEPTH and not type(value).__module__.startswith("multiprocessing."):
-        for step, part in _parts(value):
-            if not _crosses(part, pack):
-                return _find(part, place + step, depth + 1, pack)
+    if depth < _DEPTH and not type_name(type(value)).startswith("multiprocessing."):
+        try:
+            for step, part in _parts(value):
+                if not _crosses(part, pack):
+                    return _find(part, place + step, depth + 1, pack)
+        except Exception:  # it resists: then it is what is named
+            return place, value
     return place, value
 
 
@@ -93,22 +103,45 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         for key, part in value.items():
             yield f"[{key!r}]", part
             yield f" key {key!r}", key
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple, deque)):
         yield from ((f"[{i}]", part) for i, part in enumerate(value))
     elif isinstance(value, (set, frozenset)):
         yield from ((f" item {part!r}", part) for part in value)
     elif isinstance(value, BaseException):
         yield from ((f".args[{i}]", part) for i, part in enumerate(value.args))
-    closure = getattr(value, "__closure__", None)
-    code = getattr(value, "__code__", None)
-    if isinstance(closure, tuple) and code is not None:
-        for name, cell in zip(code.co_freevars, closure, strict=True):
-            yield f"'s variable {name!r}", _cell(cell)
+    elif isinstance(value, functools.partial):
+        yield ".func", value.func
+        yield from ((f".args[{i}]", part) for i, part in enumerate(value.args))
+        yield from ((f".keywords[{name!r}]", part) for name, part in value.keywords.items())
+    if isinstance(value, FunctionType):
+        yield from _parts_of_function(value)
+    yield from _attributes(value)
+
+
+def _parts_of_function(fn: FunctionType) -> Iterator[tuple[str, object]]:
+    code, names = fn.__code__, fn.__globals__
+    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=True):
+        yield f"'s variable {name!r}", _cell(cell)
+    yield from ((f"'s global {name!r}", names[name]) for name in code.co_names if name in names)
+    yield from ((f".__defaults__[{i}]", part) for i, part in enumerate(fn.__defaults__ or ()))
+    yield from (
+        (f"'s default of {name!r}", part) for name, part in (fn.__kwdefaults__ or {}).items()
+    )
+
+
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
     owner = getattr(value, "__self__", None)
-    if owner is not None and callable(value):
+    if owner is not None and callable(value) and not isinstance(owner, ModuleType):
         yield ".__self__", owner
+    if isinstance(value, type):
+        return
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(value, name):
+                yield f".{name}", getattr(value, name)
     attributes = getattr(value, "__dict__", None)
-    if isinstance(attributes, dict) and not isinstance(value, type):
+    if isinstance(attributes, dict):
         yield from ((f".{name}", part) for name, part in attributes.items())
 
 

@@ -3,7 +3,8 @@
 An exception crosses with its type, arguments, attributes and notes, the exceptions of its
 ``__cause__``, ``__context__`` and group, and, at the root of the ``__cause__`` chain, the worker's
 formatted traceback. Each exception is pickled by itself, so that one that cannot cross costs only
-itself: a ``TaskError`` with its name, message and traceback then stands in its place.
+itself: a ``TaskError`` with its name, message and traceback then stands in its place. It stands for
+all of them where one cannot even be looked at, since a property of its class raises.
 """
 
 from __future__ import annotations
@@ -49,10 +50,20 @@ _LOST = 3  # nothing crosses but the texts
 
 def encode(error: BaseException) -> bytes:
     """Take an exception apart. Never raises but for lack of memory."""
+    text = _format(error)
+    try:
+        return _encode(error, text)
+    except BaseException as failure:  # of the exception's own making: properties may raise anything
+        stand_in = TaskError(type_name(type(error)), text_of(error), text)
+        stand_in.add_note(f"The exception cannot be taken apart: {text_of(failure)}")
+        return _encode(stand_in, text)
+
+
+def _encode(error: BaseException, text: str) -> bytes:
     errors = _reachable(error)
     places = {id(each): place for place, each in enumerate(errors)}
     nodes = [tuple(_node(each, places)) for each in errors]
-    return _pickle.dumps((nodes, _format(error)), 5)
+    return _pickle.dumps((nodes, text), 5)
 
 
 def _format(error: BaseException) -> str:
@@ -64,8 +75,10 @@ def _format(error: BaseException) -> str:
             # A module of the user's that linecache finds odd must not cost the traceback.
             warnings.simplefilter("ignore")
             return "".join(traceback.format_exception(error))
-    except Exception as failure:  # a __str__ or a __notes__ that raises
-        return f"{_type_name(error)} (its traceback cannot be formatted: {failure!r})\n"
+    except Exception as failure:  # a property that raises, or a metaclass
+        frames = traceback.format_tb(_traceback_of(error))
+        reason = f"{type_name(type(failure))}: {text_of(failure)}"
+        return "".join(frames) + f"{type_name(type(error))} (it cannot be formatted: {reason})\n"
 
 
 def _reachable(error: BaseException) -> list[BaseException]:
@@ -95,8 +108,8 @@ def _node(error: BaseException, places: dict[int, int]) -> _Node:
     return _Node(
         how,
         data,
-        _type_name(error),
-        _message(error),
+        type_name(type(error)),
+        text_of(error),
         places.get(id(error.__cause__)),
         places.get(id(error.__context__)),
         error.__suppress_context__,
@@ -114,7 +127,7 @@ def _take_apart(
                 if how != _PICKLED or _is_faithful(error, data):
                     return how, data
                 break  # a pickle that rebuilds something else does so by value too
-            except Exception:
+            except BaseException:  # a __reduce__ may raise anything
                 continue
     return _LOST, b""
 
@@ -135,7 +148,7 @@ def _is_faithful(error: BaseException, data: bytes) -> bool:
     try:
         copy = _pickle.loads(data)
         return type(copy) is type(error) and bool(copy.args == error.args)
-    except Exception:
+    except BaseException:  # as above
         return False
 
 
@@ -143,20 +156,28 @@ def _state(error: BaseException) -> dict[str, Any]:
     return dict(vars(error))
 
 
-def _type_name(error: BaseException) -> str:
-    kind = type(error)
-    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+_module_of = type.__dict__["__module__"].__get__
+_qualname_of = type.__dict__["__qualname__"].__get__
 
 
-def _message(error: BaseException) -> str:
+def type_name(kind: type) -> str:
+    """Return a class's name with its module, whatever its metaclass makes of these attributes."""
+    return f"{_module_of(kind)}.{_qualname_of(kind)}".removeprefix("builtins.")
+
+
+def text_of(error: BaseException) -> str:
+    """Return str() of an exception, whatever its class makes of that."""
     try:
         return str(error)
-    except Exception as failure:
-        return f"(str() of it raises {type(failure).__name__})"
+    except BaseException as failure:
+        return f"(str() of it raises {type_name(type(failure))})"
 
 
 def decode(data: bytes) -> BaseException:
     """Put an exception together again."""
+    if data[:1] != _pickle_begins:
+        return _undescribed(data)
     plain, text = _pickle.loads(data)
     nodes = [_Node(*fields) for fields in plain]
     built: dict[int, BaseException] = {}
@@ -167,6 +188,19 @@ def decode(data: bytes) -> BaseException:
             _link(exception, node, built)
     _attach(error, text)
     return error
+
+
+_pickle_begins = b"\x80"
+
+
+def _undescribed(data: bytes) -> BaseException:
+    """Return the exception for what a worker could only name: see put_named() in run.c."""
+    import marshal
+
+    kind, message, reason = marshal.loads(data)
+    lost = TaskError(kind, message)
+    lost.add_note(f"The worker could not take the exception apart: {reason}")
+    return lost
 
 
 def _build(
@@ -193,7 +227,8 @@ def _rebuild(node: _Node, members: list[BaseException], text: str) -> BaseExcept
             return _load(node, members)
     except Exception as failure:
         lost = TaskError(node.type_name, node.message, text)
-        lost.add_note(f"The exception's class cannot be loaded here: {failure!r}")
+        reason = f"{type_name(type(failure))}: {text_of(failure)}"
+        lost.add_note(f"The exception's class cannot be loaded here: {reason}")
         return lost
     return TaskError(node.type_name, node.message, text)
 

@@ -23,6 +23,10 @@ written = bytearray(1)
 
 _MUCH = 8192  # bytes that a stream holds before it passes whole lines on
 
+# The streams of install_streams(), whatever tasks have put in their place since.
+_installed: "list[_Text]" = []
+_buffers: "list[_Buffer]" = []
+
 # What is on its way to the owner, as (kind, value); None while output goes to the file descriptors.
 #   "stdout", "stderr": str       written to the stream of that name
 #   "log": bytes                  the pickled attributes of a log record
@@ -100,24 +104,40 @@ def install_streams() -> None:
         if not isinstance(old, io.TextIOWrapper):
             continue  # absent: a program without a console
         raw = io.FileIO(old.fileno(), "w", closefd=False)
+        buffer = _Buffer(name, raw, old.encoding)
         stream = _Text(
-            _Buffer(name, raw, old.encoding),
+            buffer,
             encoding=old.encoding,
             errors=old.errors,
             # Unbuffered (python -u), the pieces of a print() would mix with other workers'.
             line_buffering=old.line_buffering or old.write_through,
         )
         stream.mode = "w"  # type: ignore[misc]
+        _installed.append(stream)
+        _buffers.append(buffer)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
 
 def flush() -> None:
-    """Pass on what tasks have written."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()
+    """Pass on what tasks have written, be it to streams of their own that write to these."""
+    for stream in (getattr(sys, "stdout", None), getattr(sys, "stderr", None), *_installed):
+        if isinstance(stream, io.TextIOBase):
+            try:
+                stream.flush()
+            except ValueError:
+                pass  # closed or detached, as its task wished
+    for buffer in _buffers:
+        buffer.flush()
     _tell_owner()
+
+
+def is_whole() -> bool:
+    """Return whether tasks have left the standard streams such that they can be written to."""
+    try:
+        return not any(stream.closed for stream in _installed)
+    except ValueError:  # detached
+        return False
 
 
 # ---- forwarding ----

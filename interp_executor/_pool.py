@@ -10,7 +10,7 @@ import itertools
 import logging
 import threading
 
-from interp_executor import _exit, _native, _serialize, _world
+from interp_executor import _exit, _native, _outcome, _serialize, _world
 from interp_executor._lane import ProcessLane
 
 TYPE_CHECKING = False  # typing is slow to import
@@ -191,6 +191,8 @@ class Pool(ProcessLane):
 
 def broken_error(pool: Pool) -> BaseException:
     """Return a BrokenInterpreterPool with the reason as its cause."""
+    if pool.failure is None:  # a map ends as if broken where an outcome is lost
+        return _outcome.failed("")
     from interp_executor._errors import BrokenInterpreterPool
 
     error = BrokenInterpreterPool(

@@ -8,9 +8,10 @@ be undone: exit callbacks run, user modules are dropped, hooks, handlers and fil
 import _thread
 import atexit
 import builtins
+import gc
 import sys
 
-from interp_executor import _worker
+from interp_executor import _output, _worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,13 +40,26 @@ class _Birth:
         self.meta_path: tuple[Any, ...] = tuple(sys.meta_path)
         self.path_hooks: tuple[Any, ...] = tuple(sys.path_hooks)
         self.callbacks = atexit._ncallbacks()
-        self.limits = _limits()
+        self.settings = _settings()
         # Namespaces that every module can reach, as exec() does.
         self.names = tuple((vars(m), dict(vars(m))) for m in (self.main, builtins))
 
 
-def _limits() -> tuple[float, ...]:
-    return sys.getrecursionlimit(), sys.getswitchinterval(), sys.get_int_max_str_digits()
+# What builtins alone can change, as functions that tell and set it.
+_SETTINGS: "tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...]" = (
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (sys.getswitchinterval, sys.setswitchinterval),
+    (sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+    (sys.get_coroutine_origin_tracking_depth, sys.set_coroutine_origin_tracking_depth),
+    (gc.isenabled, lambda enabled: gc.enable() if enabled else gc.disable()),
+    (gc.get_threshold, lambda thresholds: gc.set_threshold(*thresholds)),
+    (gc.get_debug, gc.set_debug),
+    (lambda: gc.callbacks[:], lambda callbacks: gc.callbacks.__setitem__(slice(None), callbacks)),
+)
+
+
+def _settings() -> "tuple[Any, ...]":
+    return tuple(tell() for tell, _ in _SETTINGS)
 
 
 _birth: _Birth | None = None
@@ -81,7 +95,7 @@ def is_clean() -> bool:
         and _same(birth.hooks, (getattr(sys, name) for name in _HOOKS))
         and _same(birth.meta_path, sys.meta_path)
         and _same(birth.path_hooks, sys.path_hooks)
-        and birth.limits == _limits()
+        and birth.settings == _settings()
         and sys.gettrace() is None
         and sys.getprofile() is None
         and atexit._ncallbacks() == birth.callbacks
@@ -119,10 +133,8 @@ def scrub() -> bool:
     _drop_user_modules(_birth)
     _worker.apply_world()
     _worker.came_by_value = False
-    import gc
-
     gc.collect()
-    return _thread._count() == 0
+    return _thread._count() == 0 and _output.is_whole()
 
 
 def _run_exit_callbacks() -> None:
@@ -153,19 +165,16 @@ def _run(function: "Callable[..., Any]", *args: object, **kwargs: object) -> Non
     try:
         function(*args, **kwargs)
     except BaseException as error:
-        sys.unraisablehook(_unraisable(error, function))
+        _report(error, function)
 
 
-def _unraisable(error: BaseException, function: object) -> "Any":
-    from types import SimpleNamespace
+def _report(error: BaseException, function: object) -> None:
+    """Write what the interpreter's end writes; its hook takes no arguments from Python."""
+    import traceback
 
-    return SimpleNamespace(
-        exc_type=type(error),
-        exc_value=error,
-        exc_traceback=error.__traceback__,
-        err_msg="Exception ignored in atexit callback",
-        object=function,
-    )
+    if sys.stderr is not None:
+        print(f"Exception ignored in atexit callback {function!r}:", file=sys.stderr)
+        traceback.print_exception(error, file=sys.stderr)
 
 
 def _restore_hooks(birth: _Birth) -> None:
@@ -176,10 +185,8 @@ def _restore_hooks(birth: _Birth) -> None:
     sys.path_importer_cache.clear()
     sys.settrace(None)
     sys.setprofile(None)
-    recursion, interval, digits = birth.limits
-    sys.setrecursionlimit(int(recursion))
-    sys.setswitchinterval(interval)
-    sys.set_int_max_str_digits(int(digits))
+    for (_, change), value in zip(_SETTINGS, birth.settings, strict=True):
+        change(value)
 
 
 def _restore_logging() -> None:

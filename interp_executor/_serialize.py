@@ -9,6 +9,8 @@ import io
 import sys
 from _thread import RLock
 
+from interp_executor._errors import TransferError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +37,14 @@ def encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes, int]:
     What it carries that is large or lent goes through pack: see dumps_attaching().
     Raises TransferError if it cannot cross. That it can be called is for the worker to find out.
     """
-    keep, form, data = _encode_callable(fn, pack)
+    try:
+        keep, form, data = _encode_callable(fn, pack)
+    except TransferError:
+        raise
+    except Exception as error:  # a metaclass or a property of its own
+        from interp_executor._diagnose import transfer_error
+
+        raise transfer_error(fn, "the callable", error, pack) from error
     lanes = sys.modules.get("interp_executor._lanes")  # loaded once something needs a process
     return keep, form, data, 0 if lanes is None else lanes.lane_of(fn, form, data)
 
@@ -202,8 +211,8 @@ def names_lost_main(data: bytes) -> bool:
 
 
 def _by_value(value: object, place: str, pack: "Pack" = pack_nothing) -> bytes:
-    is_at_home = isinstance(value, (FunctionType, type)) and value.__module__ != "__main__"
     try:
+        is_at_home = isinstance(value, (FunctionType, type)) and value.__module__ != "__main__"
         # A function is not to be tied to a module where no worker finds it.
         with TakenByValue(value.__module__ if is_at_home else None):
             return dumps_by_value(value, pack)

@@ -2,6 +2,7 @@
 
 import _thread
 import functools
+import gc
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import hive_tasks
+import hostile_tasks
 import pytest
 from garbage import collect
 
@@ -361,3 +363,44 @@ def test_a_scrubbed_worker_sends_results_by_value_again() -> None:
         with InterpreterPoolExecutor(1, reuse=True) as executor:
             double = executor.submit(hive_tasks.make_doubler).result()
             assert double(4) == 8
+
+
+def test_settings_of_builtins_do_not_live_on_in_the_next_executor() -> None:
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(gc.disable).result()
+    assert warm() == 0
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        executor.submit(hostile_tasks.leave_settings).result()
+        assert executor.submit(hostile_tasks.settings).result() == (False, True, 1, 3)
+    assert warm() == 1
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        assert executor.submit(hostile_tasks.settings).result() == (True, False, 0, 0)
+
+
+def test_exit_callbacks_that_raise_are_shown_and_the_worker_is_kept(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        executor.submit(hostile_tasks.fail_at_exit).result()
+    assert warm() == 1
+    shown = capfd.readouterr().err
+    assert shown.count("Exception ignored in atexit callback") == 2
+    assert "SystemExit: 3" in shown
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("how", ["delete", "close", "detach", "replace"])
+@pytest.mark.parametrize("reuse", [False, True])
+def test_what_a_task_does_to_its_output_is_quiet_and_ends_with_its_executor(
+    how: str,
+    reuse: bool,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with InterpreterPoolExecutor(1, reuse=reuse) as executor:
+        executor.submit(hostile_tasks.replace_streams, how).result()
+        assert executor.submit(abs, -1).result() == 1
+    with InterpreterPoolExecutor(1, reuse=reuse) as executor:
+        executor.submit(print, "printed after").result()
+    assert capfd.readouterr() == ("printed before\nprinted after\n", "")
+    assert not caplog.records

@@ -82,6 +82,13 @@ def test_map_yields_the_results_before_a_failing_item_then_raises_and_ends(rig: 
     assert next(results, "over") == "over"
 
 
+def test_an_item_that_raises_stop_iteration_does_not_end_the_loop_as_if_all_were_well(
+    rig: Rig,
+) -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(rig.executor().map(tasks.fail, [StopIteration, StopIteration]))
+
+
 def test_every_result_before_the_failure_is_yielded_whatever_the_chunk(rig: Rig) -> None:
     executor = rig.executor()
     for chunksize in (1, 2, 5, 100):
