@@ -29,7 +29,7 @@ test: ## run the test suite
 
 test-packages: ## run the tests against other packages, in an environment of their own
 	@PYTHON="$(PYTHON)" VENV="$(packages)" tools/setup $(extras_of_packages)
-	@$(packages)/bin/python -m pytest tests/packages tests/test_docs.py tests/test_shared_buffer.py $(ARGS)
+	@IX_INSTALLS=1 $(packages)/bin/python -m pytest tests/packages tests/test_docs.py tests/test_shared_buffer.py $(ARGS)
 
 stress: ## run the long tests that `make test` leaves out
 	@$(setup) test

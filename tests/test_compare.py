@@ -186,7 +186,7 @@ def test_disagreeing_answers_are_told_and_exit_1(folder: Path) -> None:
     ("function", "reason"),
     [
         ("not_in_threads", "failed: RuntimeError: a thread"),
-        ("die_in_threads", "failed: status 3: Fatal: boom"),
+        ("die_in_threads", "failed: exit status 3: Fatal: boom"),
     ],
 )
 def test_an_executor_that_fails_says_why_and_the_others_go_on(
@@ -398,7 +398,8 @@ def test_an_item_that_cannot_be_pickled_is_named_before_anything_runs() -> None:
 def test_an_answer_that_cannot_be_pickled_is_named(folder: Path) -> None:
     done = run(folder, "myjob:lock", "--stdin", "--quiet", stdin="1\n")
     assert done.returncode == 2
-    assert "the answer to item 0 cannot cross" in done.stderr
+    assert "myjob:lock fails in a plain loop: the answer to item 0 cannot cross" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,9 @@ class RunnerProcess:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
-        manner = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+        manner = (
+            f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        )
         return f"{manner}: {said[-1]}" if said else manner
 
     def end(self) -> str | None:

@@ -18,6 +18,7 @@ import time
 import traceback
 from pathlib import Path
 
+from interp_executor import TransferError
 from interp_executor._compare import work
 from interp_executor._compare.executors import SERIAL, Caller, MissingError
 from interp_executor._compare.line import Line, Ticker
@@ -38,6 +39,8 @@ def main(key: str, workers: str, path: str) -> int:
         _obey(line, caller, work.load(Path(path)))
     except MissingError as error:
         line.say("missing", reason=str(error))
+    except TransferError as error:  # of an answer: the traceback would be this package's own
+        line.say("failed", reason=str(error), traceback="")
     except ItemError as error:
         line.say("failed", reason=str(error), traceback=_format(error.__cause__))
     except Exception as error:
