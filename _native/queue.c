@@ -263,6 +263,17 @@ push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
                                           1); /* the owner is awake, if work is to be expected */
 }
 
+/* The worker's own job is the oldest entry again: what came during the claim goes before the next one. */
+static void
+let_others_first_locked(struct ix_queue *queue)
+{
+    struct ix_entry *job = queue->head;
+    queue->tail->next = job;
+    queue->tail = job;
+    queue->head = job->next;
+    job->next = NULL;
+}
+
 enum ix_take
 ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry)
 {
@@ -275,6 +286,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
         queue->waking--;
         queue->patient_since = 0;
     }
+    struct ix_entry *last = seat->entry;
     seat->entry = NULL;
     if (leaves_locked(queue)) {
         result = IX_TAKE_LEAVE;
@@ -285,6 +297,8 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
         result = IX_TAKE_EMPTY;
     }
     else {
+        if (queue->head == last && last->next != NULL)
+            let_others_first_locked(queue);
         *entry = seat->entry = pop_locked(queue);
         ix_seat_open_run(seat);
         queue->in_hand += (*entry)->kind == IX_ENTRY_JOB;

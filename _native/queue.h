@@ -94,7 +94,8 @@ void ix_queue_count_in(struct ix_queue *queue);
 /* A worker that was asked for arrives and takes its seat. */
 void ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat);
 /* Takes the oldest entry (the caller gets its reference), or puts the seat on the stack and returns
- * EMPTY: then ix_seat_sleep() follows, and another take. LEAVE: nothing more will come.
+ * EMPTY: then ix_seat_sleep() follows, and another take. LEAVE: nothing more will come. Of the job that
+ * it has just claimed from, a worker makes no further claim before what came meanwhile.
  * Context: the worker, its GIL held or not. */
 enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry);
 /* The worker is gone; `seat` is NULL if it never arrived. Wakes those in ix_queue_join(). */

@@ -45,6 +45,19 @@ def test_a_job_that_is_put_back_comes_behind_what_came_meanwhile(rig: Rig) -> No
     leave(rig, seat)
 
 
+def test_what_comes_during_a_claim_goes_before_the_workers_next_one(rig: Rig) -> None:
+    job, seat = rig.push(rig.job()), rig.worker()
+    for _ in range(2):  # alone, it goes on
+        assert rig.take(seat) == job
+        assert rig.lib.ix_queue_requeue(rig.queue, job)
+    tasks = [rig.push(), rig.push()]
+    assert [rig.take(seat), rig.take(seat)] == tasks
+    assert rig.take(seat) == job
+    assert rig.take(seat) == "EMPTY"
+    rig.lib.ix_queue_put_down(rig.queue)
+    leave(rig, seat)
+
+
 def test_a_queue_without_a_mutex_is_an_error(core: Core) -> None:
     queue = core.new("struct ix_queue")
     core.lib.ix_test_fail_mutex(11)
