@@ -2,6 +2,7 @@
 
 ``IX_DEV=1`` builds with warnings as errors and assertions on. ``IX_SANITIZE=address`` (with UBSan)
 and ``IX_SANITIZE=thread`` build an instrumented extension; `make help` says how to run one.
+``IX_PARK=posix`` lets threads wait on Linux as they do elsewhere, on mutexes and conditions.
 """
 
 import os
@@ -31,7 +32,8 @@ def refusal() -> str | None:
 
 def sources() -> list[str]:
     """Every file of the core but the park_*.c of other platforms."""
-    park = "_native/park_linux.c" if sys.platform == "linux" else "_native/park_posix.c"
+    kind = os.environ.get("IX_PARK") or ("linux" if sys.platform == "linux" else "posix")
+    park = f"_native/park_{kind}.c"
     return [path for path in sorted(glob("_native/*.c")) if "/park_" not in path or path == park]
 
 

@@ -24,7 +24,7 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 # What the compiled extension depends on, beside the C files.
-BUILD_VARIABLES = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "IX_DEV")
+BUILD_VARIABLES = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "IX_DEV", "IX_PARK")
 C_PROGRAM = "#include <stdatomic.h>\n#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n"
 UNREACHABLE = (
     "NewConnectionError",

@@ -151,6 +151,23 @@ def test_wheels_are_made_for_each_platform_and_version(
     assert not [build for build in builds if "t-" in build or "win" in build]
 
 
+@pytest.mark.slow
+def test_the_executor_works_where_there_is_no_futex(sdist: Path, tmp_path: Path) -> None:
+    """Elsewhere than on Linux, threads wait on mutexes and conditions: here they do, too."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    build = ("setup.py", "-q", "build_ext", "--inplace")
+    compiler = {"CFLAGS": "-O1", "PATH": "/usr/bin:/bin"}
+    run(*build, cwd=source, IX_PARK="posix", IX_DEV="1", **compiler)
+    quick = "tests/test_hive.py tests/test_map_job.py tests/test_crossing_values.py"
+    told = run(
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", *quick.split()),
+        cwd=source, PYTHONPATH=str(source), PATH="/usr/bin:/bin",
+    )  # fmt: skip
+    assert " passed" in told
+
+
 def test_an_executor_works_from_the_unpacked_wheel(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
