@@ -92,6 +92,7 @@ class Hive:
     def _start_notifier_locked(self) -> None:
         if self._notifier is not None:
             return
+        _warn_of_tracemalloc()
         for module in _IMPORT_BEFORE_WORKERS:
             __import__(module)
         notifier = threading.Thread(
@@ -258,6 +259,19 @@ class Hive:
         """Return how many interpreters wait for work."""
         with self._lock:
             return len(self._parked)
+
+
+def _warn_of_tracemalloc() -> None:
+    """Say that CPython crashes where it traces memory, before the first worker starts."""
+    import _tracemalloc  # built in
+
+    if _tracemalloc.is_tracing():
+        warnings.warn(
+            "tracemalloc is tracing: CPython crashes when subinterpreters work or end meanwhile, "
+            "those of its own InterpreterPoolExecutor included; call tracemalloc.stop() before",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _is_loading_main() -> bool:

@@ -119,6 +119,18 @@ executor.shutdown()
     assert run("-c", program).stdout == "1\n"
 
 
+def test_the_first_worker_warns_of_tracemalloc() -> None:
+    program = """
+from interp_executor import InterpreterPoolExecutor
+with InterpreterPoolExecutor(1) as executor:
+    try:
+        executor.submit(abs, -1)
+    except RuntimeWarning as warning:
+        print(warning)
+"""
+    assert "call tracemalloc.stop() before" in run("-X", "tracemalloc", "-c", program).stdout
+
+
 def test_the_classes_subclass_what_users_catch() -> None:
     from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
