@@ -77,7 +77,7 @@ class Build:
         self.name = f"ix_core_{variant}"
         park = {"futex": "park_linux.c", "posix": "park_posix.c"}
         tests = ["memory.c", *sorted(path.name for path in HERE.glob("stress*.c"))]
-        self.declarations = ["core.cdef", "stress.cdef"]
+        self.declarations = ["core.cdef", "stress.cdef", "pairs.cdef"]
         self.macros = dict(COUNTED)
         self.sources = [NATIVE / name for name in CORE]
         self.flags = list(FLAGS)
@@ -115,7 +115,7 @@ class Build:
         for name in self.declarations:
             ffi.cdef((HERE / name).read_text())
         headers = ["queue.h", "outbox.h", "claim.h", "gate.h", "alarm.h", "memory.h"]
-        headers += ["scenes.h"] if "stepped" in self.name else ["stress.h"]
+        headers += ["scenes.h"] if "stepped" in self.name else ["stress.h", "pairs.h"]
         ffi.set_source(
             self.name,
             "".join(f'#include "{header}"\n' for header in headers)

@@ -1,11 +1,13 @@
 """Executors made and shut down in every way, and the memory that they leave behind."""
 
+import ctypes
 import gc
 import os
 import random
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from interp_executor import InterpreterPoolExecutor, close_idle_workers
+from interp_executor._worker_thread import WorkerThread
 
 from . import work
 from .report import Progress, complain
@@ -136,10 +139,28 @@ def _try_one(dice: random.Random, wears: bool) -> tuple[str, int]:
     return way.__name__.strip("_"), sum(not _is_settled(future) for future in futures)
 
 
+def _workers() -> int:
+    return sum(isinstance(thread, WorkerThread) for thread in threading.enumerate())
+
+
+def _await_workers() -> bool:
+    """Wait until all workers are gone: not every way to shut down does."""
+    deadline = time.monotonic() + PATIENCE
+    while _workers() and time.monotonic() < deadline:
+        gc.collect()
+        close_idle_workers()
+        time.sleep(0.01)
+    return _workers() == 0
+
+
 def _megabytes() -> float:
-    """Return the resident memory once all that is idle is gone."""
+    """Return the resident memory, without what the C library keeps of what has been freed."""
+    if not _await_workers():
+        complain(f"{_workers()} workers do not end")
     gc.collect()
-    close_idle_workers()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -186,7 +207,7 @@ def soak(executors: int, seconds: float | None, seed: int) -> int:
     progress = Progress("executors", executors, seconds)
     share = _MOST_LOSSES / executors if CPYTHON_LOSES else 0.3
     ways: Counter[str] = Counter()
-    lost = done = 0
+    lost = done = most = 0
     warm_up = max(20, min(executors // 5, 500))
     before = ended_before = 0.0
     while done < executors and not progress.is_over():
@@ -195,10 +216,11 @@ def soak(executors: int, seconds: float | None, seed: int) -> int:
         way, unsettled = _try_one(dice, dice.random() < share)
         ways[way] += 1
         done += 1
+        most = max(most, _workers())
         if unsettled:
             complain(f"{unsettled} futures of an executor that ended by {way} never ended")
             lost += unsettled
-        progress.show(done)
+        progress.show(done, f", {most} workers at most")
     if done <= warm_up:
         complain("too few executors to tell of memory")
         return progress.close(done, lost + 1, "memory unknown")
@@ -207,5 +229,6 @@ def soak(executors: int, seconds: float | None, seed: int) -> int:
     if grown > allowed:
         complain(f"memory grew by {grown:.1f} MB, and {allowed:.1f} MB are explained")
         lost += 1
-    note = f"{ended:.0f} interpreters ended, {grown:+.1f} MB (of {allowed:.0f} MB explained)"
+    note = f"{ended:.0f} interpreters ended, at most {most} lived at once, "
+    note += f"{grown:+.1f} MB (of {allowed:.0f} MB explained)"
     return progress.close(done, lost, note)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import interp_executor
 
-from .report import Progress, complain
+from .report import Progress, complain, slowness
 
 _PROGRAM = """\
 import gc, itertools, os, signal, sys, time
@@ -27,6 +27,13 @@ def work(number):
 
 def nap(seconds):
     time.sleep(seconds)
+
+def spin():
+    while True:
+        pass
+
+def spin_in_c():
+    sum(itertools.repeat(0))
 
 class Holder:
     pass
@@ -72,6 +79,19 @@ def main(home, end, seconds):
         holder.executor.holder = holder
         use(holder.executor, seconds)
         finish(end, holder.executor)
+    elif home == "processes":
+        with InterpreterPoolExecutor(2) as executor:
+            in_processes = executor.with_options(lane="process")
+            use(in_processes, seconds)
+            finish(end, in_processes)
+    elif home == "stuck":
+        executor = InterpreterPoolExecutor(3)
+        limited = {} if end in ("SIGINT", "SIGTERM") else {"timeout": 0.05, "grace": 0.05}
+        stuck = executor.with_options(**limited)
+        for task in ((nap, 1000), (spin,), (spin_in_c,)):
+            stuck.submit(*task)
+        time.sleep(seconds)
+        finish(end, executor)
     elif home == "many":
         last = time.monotonic() + seconds
         while time.monotonic() < last:
@@ -84,7 +104,7 @@ if __name__ == "__main__":
     main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
 """
 
-_HOMES = ("block", "global", "cycle", "many")
+_HOMES = ("block", "global", "cycle", "many", "stuck", "processes")
 _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM}
 _CODES = {"SIGINT": -signal.SIGINT, "SIGTERM": -signal.SIGTERM, "exit": 3, "exception": 1, "end": 0}
 _LAST_LINES = {"SIGINT": "KeyboardInterrupt", "exception": "LookupError: of the program"}
@@ -100,7 +120,9 @@ def _faults(plan: _Plan, took: float, limit: float, code: int, err: str) -> list
     """Say what is wrong with how a program ended."""
     faults = []
     if took > limit and plan.end in _SIGNALS:  # the others finish what is pending
-        faults.append(f"it was gone after {took:.1f} s")
+        slower = slowness()
+        if took > limit * slower:
+            faults.append(f"it was gone after {took:.1f} s, of {limit * slower:.1f} s")
     if code != _CODES[plan.end]:
         faults.append(f"its exit code is {code} instead of {_CODES[plan.end]}")
     err = re.sub(r".* has been abandoned: .*\n", "", err)
@@ -113,8 +135,21 @@ def _faults(plan: _Plan, took: float, limit: float, code: int, err: str) -> list
     return faults
 
 
-def _run(plan: _Plan, script: Path, limit: float) -> list[str]:
-    """Run a program to its end; return what is wrong with that."""
+def _is_gone(group: int) -> bool:
+    """Wait for the end of all processes of a group, not for long."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    os.killpg(group, signal.SIGKILL)
+    return False
+
+
+def _run(plan: _Plan, script: Path, limit: float) -> tuple[list[str], float]:
+    """Run a program to its end; return what is wrong with that, and how long it took to go."""
     source = str(Path(interp_executor.__file__).parent.parent)
     asked = plan.end in _SIGNALS
     process = subprocess.Popen(
@@ -123,11 +158,12 @@ def _run(plan: _Plan, script: Path, limit: float) -> list[str]:
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": source},
         text=True,
+        start_new_session=True,  # so that what it leaves behind can be found
     )
     try:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
-            return ["it did not begin: " + process.communicate()[1]]
+            return ["it did not begin: " + process.communicate()[1]], 0.0
         if asked:
             try:
                 process.wait(plan.moment)
@@ -139,10 +175,12 @@ def _run(plan: _Plan, script: Path, limit: float) -> list[str]:
         try:
             _, err = process.communicate(timeout=own_time + limit + 30)
         except subprocess.TimeoutExpired:
-            return ["it hangs"]
+            return ["it hangs"], time.monotonic() - began
         took = time.monotonic() - began
         faults = _faults(plan, took, limit, process.returncode, err)
-        return [*faults, err] if faults else []
+        if not _is_gone(process.pid):
+            faults.append("it left processes behind")
+        return ([*faults, err] if faults else []), took - own_time
     finally:
         process.kill()
         process.communicate()
@@ -154,12 +192,14 @@ def soak(programs: int, seconds: float | None, seed: int, limit: float) -> int:
     progress = Progress("programs", programs, seconds)
     ends: Counter[str] = Counter()
     lost = done = 0
+    slowest = 0.0
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "program.py"
         script.write_text(_PROGRAM, encoding="utf-8")
         while done < programs and not progress.is_over():
             plan = _Plan(dice.choice(_HOMES), dice.choice(list(_CODES)), dice.uniform(0.0, 0.6))
-            faults = _run(plan, script, limit)
+            faults, took = _run(plan, script, limit)
+            slowest = max(slowest, took)
             done += 1
             ends[plan.end] += 1
             if faults:
@@ -167,4 +207,5 @@ def soak(programs: int, seconds: float | None, seed: int, limit: float) -> int:
                 complain(f"program {done} ({plan}): " + "; ".join(faults))
             progress.show(done)
     note = ", ".join(f"{count} by {end}" for end, count in ends.most_common())
+    note += f", the slowest after {slowest:.1f} s"
     return progress.close(done, lost, note)

@@ -39,6 +39,14 @@ class Progress:
         return lost
 
 
+def slowness() -> float:
+    """Return how many times longer than its processor time a computation takes now: 1 at rest."""
+    wall, own = time.monotonic(), time.thread_time()
+    while time.thread_time() - own < 0.03:
+        pass
+    return max(1.0, (time.monotonic() - wall) / (time.thread_time() - own))
+
+
 def complain(text: str) -> None:
     """Say what was lost, and how."""
     print(f"LOST: {text}", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from interp_executor import (
     InterpreterPoolExecutor,
+    ProcessCrashError,
     TaskInterrupted,
     TaskTimeoutError,
     TransferError,
@@ -34,6 +35,8 @@ class Submitter:
     def __init__(self, executor: InterpreterPoolExecutor, seed: int) -> None:
         self.executor = executor
         self.hurried = executor.with_options(timeout=0.02)
+        self.processes: Any = executor.with_options(lane="process")
+        self.hurried_processes = executor.with_options(lane="process", timeout=0.02)
         self.random = random.Random(seed)
 
     def begin(self, number: int) -> tuple[str, Check]:
@@ -113,6 +116,26 @@ class Submitter:
         future = self.executor.submit(work.nest, number)
         return lambda: future.result(PATIENCE) == -number
 
+    def process(self, number: int) -> Check:
+        future = self.processes.submit(work.echo, number)
+        return lambda: future.result(PATIENCE) == number
+
+    def process_exception(self, number: int) -> Check:
+        future = self.processes.submit(work.fail, number)
+        return lambda: _raised(future, work.OddError).args == (number,)
+
+    def process_map(self, number: int) -> Check:
+        results = self.processes.map(work.echo, range(number, number + 20))
+        return lambda: list(results) == list(range(number, number + 20))
+
+    def process_timeout(self, number: int) -> Check:
+        future = self.hurried_processes.submit(work.spin, number)
+        return lambda: isinstance(_raised(future, TaskTimeoutError), TaskTimeoutError)
+
+    def crash(self, number: int) -> Check:
+        future = self.processes.submit(work.crash)
+        return lambda: "SIGABRT" in str(_raised(future, ProcessCrashError))
+
 
 def _raised(future: "Future[Any]", kind: type[BaseException]) -> BaseException:
     """Return the exception of a future, which must be of this kind."""
@@ -124,7 +147,7 @@ def _raised(future: "Future[Any]", kind: type[BaseException]) -> BaseException:
 
 # The kinds, and how many of each there are in 10,000.
 _KINDS: dict[str, tuple[int, Any]] = {
-    "result": (3840, Submitter.result),
+    "result": (3751, Submitter.result),
     "builtin": (1500, Submitter.builtin),
     "closure": (500, Submitter.closure),
     "exception": (700, Submitter.exception),
@@ -136,6 +159,11 @@ _KINDS: dict[str, tuple[int, Any]] = {
     "timeout": (20, Submitter.timeout),
     "interrupt": (20, Submitter.interrupt),
     "nested": (20, Submitter.nested),
+    "in a process": (60, Submitter.process),
+    "exception in a process": (20, Submitter.process_exception),
+    "map in a process": (5, Submitter.process_map),
+    "timeout in a process": (2, Submitter.process_timeout),
+    "crash of a process": (2, Submitter.crash),
 }
 _WEIGHTS = [weight for weight, _ in _KINDS.values()]
 
@@ -160,7 +188,10 @@ class _Run:
             if self.progress.is_over():
                 break
             self.begun[number] = 1
-            window.append((number, *submitter.begin(number)))
+            try:
+                window.append((number, *submitter.begin(number)))
+            except Exception as error:
+                self.note(number, "not begun", f"{type(error).__name__}: {error}")
             if len(window) > WINDOW:
                 self.settle(*window.popleft())
         while window:
@@ -172,6 +203,10 @@ class _Run:
             fault = None if check() else "it ended with something else"
         except BaseException as error:
             fault = f"{type(error).__name__}: {error}"
+        self.note(number, kind, fault)
+
+    def note(self, number: int, kind: str, fault: str | None) -> None:
+        """Account for a task."""
         with self.lock:
             self.accounted[number] += 1
             self.kinds[kind] += 1
@@ -198,4 +233,7 @@ def soak(tasks: int, seconds: float | None, seed: int) -> int:
         complain(f"the executor's own count does not add up: {stats}")
     wrong = sum(begun != noted for begun, noted in zip(run.begun, run.accounted, strict=True))
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in run.kinds.most_common())
+    kinds += (
+        f" ({stats.interrupted} interrupted, {stats.timed_out} late, {stats.abandoned} given up)"
+    )
     return progress.close(sum(run.begun), run.lost + wrong + abs(unsettled), kinds)
