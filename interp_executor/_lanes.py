@@ -131,3 +131,6 @@ def _homes_of_globals(fn: FunctionType) -> Iterator[object]:
         yield (
             value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         )
+
+
+_serialize.lane_of = lane_of

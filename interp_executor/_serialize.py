@@ -31,6 +31,10 @@ BY_VALUE = 3  # pickled by cloudpickle
 IN_CONTEXT = 4  # a call that asyncio.to_thread() wraps; see _context.py
 
 
+# Tells a callable's lane: _lanes.py puts it here, once something needs a process and it is loaded.
+lane_of: "Callable[[object, int, bytes], int] | None" = None
+
+
 def encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes, int]:
     """Encode a callable; return whether workers may keep it, its form, its bytes and its lane.
 
@@ -45,8 +49,7 @@ def encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes, int]:
         from interp_executor._diagnose import transfer_error
 
         raise transfer_error(fn, "the callable", error, pack) from error
-    lanes = sys.modules.get("interp_executor._lanes")  # loaded once something needs a process
-    return keep, form, data, 0 if lanes is None else lanes.lane_of(fn, form, data)
+    return keep, form, data, 0 if lane_of is None else lane_of(fn, form, data)
 
 
 def _encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes]:

@@ -328,3 +328,11 @@ def test_a_module_goes_by_value_for_two_threads_at_once(
     first_over.set()
     thread.join()
     assert [first.result(), *results] == [(set(), 5)] * 2
+
+
+def test_a_submit_may_come_while_another_thread_loads_what_processes_need(
+    executor: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "interp_executor._lanes"
+    monkeypatch.setitem(sys.modules, name, types.ModuleType(name))  # nothing is in it yet
+    assert executor.submit(lambda: 5).result() == 5
