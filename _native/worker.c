@@ -232,11 +232,13 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
     Py_ssize_t max_runs = PyNumber_AsSsize_t(args[1], NULL); /* clipped: so many never run */
     if (max_runs == -1 && PyErr_Occurred())
         return NULL;
-    self->pool = (struct ix_pool_object *)args[0];
-    if (atomic_load(&self->pool->lane) != IX_LANE_PROCESS && check_open(self, true) < 0)
+    struct ix_pool_object *pool = (struct ix_pool_object *)args[0];
+    if (atomic_load(&pool->lane) != IX_LANE_PROCESS && check_open(self, true) < 0)
         return NULL;
+    self->pool = pool;
     self->runs = 0;
-    ix_queue_arrive(&self->pool->queue, &self->seat);
+    self->seated = true;
+    ix_queue_arrive(&pool->queue, &self->seat);
     ix_worker_to_own(self);
     struct ix_releases *releases = self->inside.codec.releases;
     if (releases != NULL)
@@ -259,25 +261,30 @@ worker_awake(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
 }
 
 PyDoc_STRVAR(worker_leave_doc, "leave($self, pool, worn, stuck=False, /)\n--\n\n"
-"End the lease that serve() began; a stuck worker's is ended by another thread.\n\n"
-"Returns whether a successor has been counted in, which only a worn worker gets: then start it.");
+"Count the worker out of the pool that it serves, or that it did not get to serve().\n\n"
+"A stuck worker is counted out by another thread. Returns whether a successor has been counted in,\n"
+"which only a worn worker gets: then start it.");
 
 static PyObject *
 worker_leave(struct ix_worker *self, PyObject *args)
 {
-    PyObject *pool;
+    struct ix_module *state = ix_state_of(Py_TYPE(self));
+    struct ix_pool_object *pool;
     int worn, stuck = false;
     bool successor = false;
-    if (!PyArg_ParseTuple(args, "Op|p:leave", &pool, &worn, &stuck))
+    if (!PyArg_ParseTuple(args, "O!p|p:leave", state->pool_type, &pool, &worn, &stuck))
         return NULL;
-    if (self->pool == NULL || (PyObject *)self->pool != pool) {
-        PyErr_SetString(PyExc_RuntimeError, "the worker does not serve this pool");
+    if (self->seated && self->pool != pool) {
+        PyErr_SetString(PyExc_RuntimeError, "the worker serves another pool");
         return NULL;
     }
-    if (worn)
-        successor = ix_queue_hand_over(&self->pool->queue, &self->seat);
+    if (!self->seated)
+        ix_queue_leave(&pool->queue, NULL);
+    else if (worn)
+        successor = ix_queue_hand_over(&pool->queue, &self->seat);
     else
-        ix_queue_leave(&self->pool->queue, &self->seat);
+        ix_queue_leave(&pool->queue, &self->seat);
+    self->seated = false;
     ix_seat_rest(&self->seat);
     if (!stuck) /* what runs in the interpreter may still ask for the pool, which its thread holds */
         self->pool = NULL;
@@ -444,13 +451,13 @@ worker_deadline(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
 }
 
 PyDoc_STRVAR(worker_close_doc, "close($self, /)\n--\n\n"
-"End the interpreter: its threads are joined and its exit callbacks run.");
+"End the interpreter, if there is one: its threads are joined and its exit callbacks run.");
 
 static PyObject *
 worker_close(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
 {
-    if (check_open(self, true) < 0)
-        return NULL;
+    if (self->own_ts == NULL)
+        Py_RETURN_NONE;
     self->owner_ts = PyEval_SaveThread();
     ix_access_close(self->access); /* whoever is inside needs the worker's GIL */
     self->access = NULL;

@@ -62,6 +62,7 @@ struct ix_worker {
     enum ix_stop stop;        /* the present run has been interrupted; under the worker's GIL */
     enum ix_stop stopped;     /* the worker's own: that is what ended the last call */
     int64_t timeout_ns;       /* likewise: of the last run that had a deadline */
+    bool seated;              /* at the pool's queue: from serve() to leave() */
     bool abandoned;           /* given up: to leave without a word to the pool */
 };
 

@@ -14,6 +14,7 @@ import warnings
 import weakref
 
 from interp_executor import _exit, _native, _worker
+from interp_executor._service import Service
 from interp_executor._watchdog import Watchdog
 from interp_executor._worker_thread import WorkerThread
 
@@ -36,6 +37,7 @@ class Hive:
 
     def __init__(self) -> None:
         self.outbox = _native.Outbox()
+        self._notifier = Service("interp_executor-notifier", self.outbox.serve)
         self.watchdog = Watchdog(self)
         self.closed = False
         self.hurried = False  # the process ends by Ctrl-C
@@ -47,7 +49,6 @@ class Hive:
         self._abandoned: set[WorkerThread] = set()  # their tasks could not be stopped
         self._lingering: set[_native.Worker] = set()
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-        self._notifier: threading.Thread | None = None
         self._idle_timeout = 60.0
         self._spares = itertools.count()
 
@@ -68,10 +69,9 @@ class Hive:
                 if self._parked:
                     worker = self._parked[-1]
                     del self._parked[-1]
-            if worker is not None:
-                worker.replaces = replaces
-                worker.assign(pool)
-            else:
+                    worker.replaces = replaces
+                    worker.assign(pool)  # a worker that is on neither has been called off
+            if worker is None:
                 worker = WorkerThread(self, pool, pool.next_name(), replaces)
                 self._start(worker)
         except BaseException:
@@ -82,31 +82,14 @@ class Hive:
     def _start(self, thread: WorkerThread) -> None:
         with self._lock:
             self._threads.add(thread)
-        try:
-            thread.start()
-        except BaseException:
-            if thread.ident is None:
-                self.forget(thread)
-            raise
+        thread.start()
 
     def _start_notifier_locked(self) -> None:
-        if self._notifier is not None:
-            return
-        _warn_of_tracemalloc()
-        for module in _IMPORT_BEFORE_WORKERS:
-            __import__(module)
-        notifier = threading.Thread(
-            target=self.outbox.serve,
-            name="interp_executor-notifier",
-            daemon=_native.is_main_interpreter(),
-        )
-        self._notifier = notifier  # before the start: a signal's handler may come here meanwhile
-        try:
-            notifier.start()
-        except BaseException:
-            if notifier.ident is None:
-                self._notifier = None
-            raise
+        if not self._notifier.is_started():
+            _warn_of_tracemalloc()
+            for module in _IMPORT_BEFORE_WORKERS:
+                __import__(module)
+            self._notifier.start()
 
     def prewarm(self, n: int, wait: bool) -> None:
         """Make n spare interpreters."""
@@ -118,7 +101,11 @@ class Hive:
         names = (f"interp_executor-spare_{next(self._spares)}" for _ in range(n))
         threads = [WorkerThread(self, None, name) for name in names]
         for thread in threads:
-            self._start(thread)
+            try:
+                self._start(thread)
+            except BaseException:
+                thread.call_off()
+                raise
         if wait:
             for thread in threads:
                 thread.ready.wait()
@@ -244,8 +231,7 @@ class Hive:
             thread.join(left())
         self.watchdog.close()
         self.outbox.close()
-        if self._notifier is not None:
-            self._notifier.join(left())
+        self._notifier.join(left())
 
     def has_workers(self) -> bool:
         """Return whether any worker lives, at work or parked."""
@@ -253,7 +239,7 @@ class Hive:
 
     def is_notifier(self) -> bool:
         """Whether the calling thread is the one that runs callbacks."""
-        return threading.current_thread() is self._notifier
+        return self._notifier.is_current()
 
     def warm(self) -> int:
         """Return how many interpreters wait for work."""

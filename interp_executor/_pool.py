@@ -1,7 +1,7 @@
 """The pool: what an executor and its views share, and what their workers need to know of it.
 
 It counts its workers in before their threads exist, so that shutdown waits for those too, and out
-when nothing of its tasks is left: see _worker_thread.py.
+when nothing of its tasks is left: see _lease.py and _worker_thread.py.
 """
 
 from __future__ import annotations
@@ -71,6 +71,17 @@ class Pool(ProcessLane):
             _LOGGER.warning("cannot start another worker: %s", error)
             return False
         return True
+
+    def start_successor(self) -> None:
+        """Start the worker that takes another's place; it has been counted in."""
+        try:
+            if not self.start_worker(replaces=True):
+                self.leave()
+        except BaseException as error:
+            self.fail(error)
+            self.leave()
+            if not isinstance(error, RuntimeError):  # no thread to be had
+                raise
 
     def next_name(self) -> str:
         """Return the name of the next worker's thread."""
@@ -152,16 +163,18 @@ class Pool(ProcessLane):
             return busy, self.busy_before, self.retired
 
     def begin_lease(self, worker: WorkerThread) -> None:
-        """Count a worker among those that serve."""
+        """Count a worker among those that serve; those that have ended are forgotten."""
         with self.lock:
+            self.threads = {thread for thread in self.threads if thread.is_alive()}
             self.threads.add(worker)
             worker.serving = True
 
     def end_lease(self, worker: WorkerThread) -> None:
         """Add what stats() tells of a worker to what it tells of those before."""
         with self.lock:
-            worker.serving = False
-            self.busy_before += worker.busy()
+            if worker.serving:
+                worker.serving = False
+                self.busy_before += worker.busy()
 
     def _snapshot(self) -> list[WorkerThread]:
         if self.is_inherited():  # the workers are the parent process's, and so may be the lock
@@ -197,7 +210,7 @@ def broken_error(pool: Pool) -> BaseException:
 
     error = BrokenInterpreterPool(
         "A worker could not be set up (its initializer failed, or its interpreter could not be "
-        "started), the pool is not usable anymore"
+        "started) or has broken down, the pool is not usable anymore"
     )
     error.__cause__ = pool.failure
     return error

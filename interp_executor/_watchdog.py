@@ -15,13 +15,14 @@ import threading
 from collections import namedtuple
 
 from interp_executor import _native
+from interp_executor._service import Service
 
 TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from typing import NamedTuple
 
-    from interp_executor._departure import Departure
     from interp_executor._hive import Hive
+    from interp_executor._lease import Lease
     from interp_executor._worker_thread import WorkerThread
 
     class _Case(NamedTuple):
@@ -50,21 +51,12 @@ class Watchdog:
         self._hive = hive
         self._lock = threading.RLock()  # a handler of signals may interrupt from within
         self._cases: dict[tuple[WorkerThread, int], _Case] = {}
-        self._departures: list[tuple[int, Departure]] = []  # and when they must be over
-        self._thread: threading.Thread | None = None
+        self._leases: list[tuple[int, Lease]] = []  # that end, and when they must be over
+        self._service = Service("interp_executor-watchdog", self._watch)
 
     def start(self) -> None:
         """Start the thread, unless it runs already."""
-        with self._lock:
-            if self._thread is not None:
-                return
-            thread = threading.Thread(
-                target=self._watch,
-                name="interp_executor-watchdog",
-                daemon=_native.is_main_interpreter(),
-            )
-            thread.start()
-            self._thread = thread
+        self._service.start()
 
     def stop(
         self, thread: WorkerThread, run: _native.Run, grace: float, *, late: bool = False
@@ -81,21 +73,20 @@ class Watchdog:
         self.start()
         self.alarm.ring()
 
-    def expect(self, departure: Departure) -> None:
-        """Count a worker out that is stuck when its patience is over."""
+    def expect(self, lease: Lease) -> None:
+        """Give a lease up that has not ended when its patience is over."""
         with self._lock:
-            if any(departure is each for _, each in self._departures):
+            if any(lease is each for _, each in self._leases):
                 return
-            due = self.alarm.now() + int(departure.patience * 1e9)
-            self._departures.append((due, departure))
+            due = self.alarm.now() + int(lease.patience * 1e9)
+            self._leases.append((due, lease))
         self.start()
         self.alarm.ring()
 
     def close(self) -> None:
         """End the thread: nothing runs any more."""
         self.alarm.close()
-        if self._thread is not None:
-            self._thread.join()
+        self._service.join()
 
     def _watch(self) -> None:
         while (ticket := self.alarm.prepare()) is not None:
@@ -123,31 +114,25 @@ class Watchdog:
             cases = list(self._cases.items())
         moments = []
         for key, case in cases:
-            if self._is_closed(case):
-                with self._lock:
-                    del self._cases[key]
-            else:
+            over = case.run.is_over()
+            if not over and self.alarm.now() < case.expires:
                 moments.append(self._next_look(case))
+                continue
+            with self._lock:
+                del self._cases[key]
+            if not over:
+                case.thread.abandon(case.run, case.late)
         return moments
 
     def _see_off(self) -> list[int]:
         """Give up workers that do not leave their pools; return when to look again."""
         with self._lock:
-            departures = self._departures
-            self._departures = [each for each in departures if not each[1].is_over()]
-            waiting = list(self._departures)
-        for due, departure in waiting:
+            self._leases = [each for each in self._leases if not each[1].is_over()]
+            waiting = list(self._leases)
+        for due, lease in waiting:
             if due <= self.alarm.now():
-                departure.give_up()
-        return [due for due, departure in waiting if not departure.is_over()]
-
-    def _is_closed(self, case: _Case) -> bool:
-        if case.run.is_over():
-            return True
-        if self.alarm.now() < case.expires:
-            return False
-        case.thread.abandon(case.run, case.late)
-        return True
+                lease.give_up()
+        return [due for due, lease in waiting if not lease.is_over()]
 
     def _next_look(self, case: _Case) -> int:
         case.run.nudge()

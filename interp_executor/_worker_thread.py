@@ -13,7 +13,8 @@ import logging
 import threading
 
 from interp_executor import _native, _outcome, _worker, _world
-from interp_executor._departure import Departure
+from interp_executor._lease import Lease
+from interp_executor._own_thread import OwnThread
 from interp_executor._refusal import refused_modules
 
 TYPE_CHECKING = False  # typing is slow to import
@@ -27,21 +28,17 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger("concurrent.futures")
 
 
-class WorkerThread(threading.Thread):
+class WorkerThread(OwnThread):
     """A worker: one thread of the owner, one interpreter, bound together for life."""
 
     def __init__(self, hive: Hive, pool: Pool | None, name: str, replaces: bool = False) -> None:
-        # Subinterpreters allow no daemon threads; in the main interpreter, a task that cannot be
-        # stopped must not keep the process alive.
-        super().__init__(name=name, daemon=_native.is_main_interpreter())
+        super().__init__(name)
         self.ending = False
-        self.is_retried = False  # its initializer failed, and its successor is to try again
-        self._departure: Departure | None = None  # from the present lease
+        self._lease = None if pool is None else Lease(self, pool)  # the present one
         self.serving = False  # a pool counts how long it is busy
         self._viewed = False  # others look at the interpreter's memory, as its last lease ends
         self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
-        self._pool = pool
         self.replaces = replaces  # another worker of the pool
         self._path = _world.path()
         self._sent_world = _world.encode()
@@ -50,45 +47,72 @@ class WorkerThread(threading.Thread):
         self._bare = False  # without an interpreter: the pool runs everything in processes
         self._mail = threading.Lock()  # released once per assignment
         self._mail.acquire()
-        self._claim = threading.Lock()  # taken once per assignment: to serve it, or to call it off
 
     def busy(self) -> float:
         """Return for how many seconds the worker has not waited for work, in the present lease."""
         return self.worker.awake()
 
-    def run(self) -> None:
+    def work(self) -> None:
         """Open the interpreter, serve pools, close it. Only faults of our own escape."""
-        if not self._claim.acquire(blocking=False):
-            self._hive.forget(self)
-            return
         try:
             opened = self._open()
-            while opened and (self._pool is not None or self._park()):
-                assert self._pool is not None
-                opened = self._serve(self._pool)
-                self._pool = None
+            while opened and (self._lease is not None or self._park()):
+                assert self._lease is not None
+                opened = self._serve(self._lease)
+                self._lease = None
                 if self._viewed:
                     self._linger(opened)
+            self._leave_hive()
+        except BaseException as error:
+            self._break_down(error)
+            raise
+
+    def miss(self) -> None:
+        """Break the pool, unless that has been done."""
+        self._break_down(
+            RuntimeError(
+                "a worker's thread could not begin: a function that threading.settrace() or "
+                "threading.setprofile() was given has raised an exception"
+            )
+        )
+
+    def _leave_hive(self) -> None:
+        self.ready.set()
+        self._hive.forget(self)
+
+    def _break_down(self, error: BaseException) -> None:
+        """Break the pool, unless it is done with this worker; leave nothing behind."""
+        lease = self._lease
+        self.ending = True
+        try:
+            if lease is not None and not (lease.is_over() or self.worker.abandoned):
+                lease.pool.fail(error)
+                lease.pool.end_lease(self)
+                self._hurry_departure()
+                lease.pool.end_process(self)
         finally:
-            self.ready.set()
-            self._hive.forget(self)
+            try:
+                self._hive.end(self.worker)
+            finally:
+                if lease is not None:
+                    lease.end()
+                self._leave_hive()
 
     def call_off(self) -> bool:
-        """End a worker whose assignment failed; False if it has begun to serve all the same.
-
-        A signal may interrupt start() while it waits for a thread that is on its way.
-        """
-        if not self._claim.acquire(blocking=False):
+        """End a worker whose assignment failed; False if it has begun to serve all the same."""
+        if not super().call_off():
             return False
-        self._pool = None
+        self._lease = None
         if self._mail.locked():
             self._mail.release()
+        if self.ident is None:
+            self._hive.forget(self)
         return True
 
     def assign(self, pool: Pool | None) -> None:
         """Give a parked worker its next pool, or None to end it."""
-        self._pool = pool
         if pool is not None:
+            self._lease = Lease(self, pool)
             self.name = pool.next_name()
         self._mail.release()
 
@@ -108,68 +132,68 @@ class WorkerThread(threading.Thread):
 
     def grace_of(self, run: _native.Run) -> float:
         """Return how long the present run may take to end once it is interrupted, in seconds."""
-        pool = self._pool
-        return 0.0 if pool is None else pool.grace_of(run)
+        lease = self._lease
+        return 0.0 if lease is None else lease.pool.grace_of(run)
 
     def abandon(self, run: _native.Run, late: bool) -> bool:
         """Give up a run and the worker with it; False if the run is over by itself."""
-        pool = self._pool  # if the run is not over, still its pool
+        lease = self._lease  # if the run is not over, still its lease
         error = _outcome.abandoned(late, run.limits()[0] or 0.0)
         successor = run.abandon(late, _outcome.encode(error))
         if successor is None:
             return False
-        assert pool is not None
+        assert lease is not None
         _LOGGER.warning("%s has been abandoned: its task could not be stopped", self.name)
         if self.process is not None:
             self.process.kill()  # nobody is left to end it
-        with pool.lock:
-            pool.threads.discard(self)
+        with lease.pool.lock:
+            lease.pool.threads.discard(self)
         self._hive.give_up(self)
         if successor:
-            self.start_successor(pool)
+            lease.pool.start_successor()
         return True
 
     def _open(self) -> bool:
-        if self._pool is not None and self._pool.moved_by is not None:
+        if self._lease is not None and self._lease.pool.moved_by is not None:
             self._bare = True
             return True
         try:
             self.worker.open(self._path, self._sent_world)
         except RuntimeError as error:
-            self.ending = True
-            if self._pool is not None:
-                self._pool.fail(error)
-                self._pool.leave()
+            _LOGGER.critical("a worker cannot be started: %s", error)
+            self._break_down(error)
             return False
         return True
 
     def _park(self) -> bool:
         """Wait to be assigned a pool; False if the interpreter has been closed instead."""
         self.name = "interp_executor-idle"
-        claim = self._claim = threading.Lock()
-        kept = self._hive.park(self)
-        self.ready.set()
-        while kept and not self._mail.acquire(timeout=self._hive.idle_timeout()):
-            if self._hive.unpark(self):
-                break  # idle for too long; otherwise an assignment is on its way
-        if not claim.acquire(blocking=False):
-            self._pool = None
-        if self._pool is None:
+        claim = self.claim = threading.Lock()  # on the next assignment
+        try:
+            kept = self._hive.park(self)
+            self.ready.set()
+            while kept and not self._mail.acquire(timeout=self._hive.idle_timeout()):
+                if self._hive.unpark(self):
+                    break  # idle for too long; otherwise an assignment is on its way
+        finally:
+            self._hive.unpark(self)  # after a fault: from here on it has an assignment or gets none
+            if not claim.acquire(blocking=False):
+                self._lease = None
+        if self._lease is None:
             self.ending = True
             self._hive.end(self.worker)
-        return self._pool is not None
+        return self._lease is not None
 
-    def _serve(self, pool: Pool) -> bool:
+    def _serve(self, lease: Lease) -> bool:
         """Serve the pool; return whether the interpreter is still open."""
+        pool = lease.pool
         pool.begin_lease(self)
-        arrived = self._set_up(pool)
-        worn = arrived and self.worker.serve(pool, pool.max_tasks_per_child or 0)
-        departure = Departure(self, pool, arrived, worn)
-        self._departure = None if self.worker.abandoned else departure
+        arrived = self._set_up(lease)
+        lease.is_worn = arrived and self.worker.serve(pool, pool.max_tasks_per_child or 0)
         pool.end_lease(self)
         pool.end_process(self)
-        reusable = arrived and not worn and not self._bare and not self.worker.abandoned
-        kept = reusable and self._is_fit(pool) and not departure.is_over()
+        reusable = arrived and not (lease.is_worn or self._bare or self.worker.abandoned)
+        kept = reusable and self._is_fit(pool) and not lease.is_over()
         emptied = kept or (reusable and self._is_emptied(pool))
         self._viewed = not self._bare and self.worker.is_viewed()
         self.ending = not kept and not self._viewed
@@ -179,13 +203,11 @@ class WorkerThread(threading.Thread):
             self._hurry_departure()
             self._hive.end(self.worker)
         with pool.lock:
-            pool.retired += not kept and not departure.is_over()
+            pool.retired += not kept and not lease.is_over()
             if emptied or self._viewed:
                 pool.threads.discard(self)
                 self.name = "interp_executor-idle" if kept else "interp_executor-ending"
-        if self._departure is not None:
-            self._departure.complete()
-            self._departure = None
+        lease.end()
         if emptied and not kept and not self._viewed:
             self._hive.end_behind(self.worker, pool)
         return kept
@@ -203,9 +225,9 @@ class WorkerThread(threading.Thread):
             self.ending = True
             self._hive.end(self.worker)
 
-    def _set_up(self, pool: Pool) -> bool:
+    def _set_up(self, lease: Lease) -> bool:
         """Name the worker and run the pool's initializer; whether that went well."""
-        worker = self.worker
+        worker, pool = self.worker, lease.pool
         if self._bare:
             return True
         try:
@@ -226,7 +248,7 @@ class WorkerThread(threading.Thread):
                 worker.close()
                 self._bare = True
                 return True
-            self.is_retried = pool.note_failure(error, replacement=self.replaces)
+            lease.is_retried = pool.note_failure(error, replacement=self.replaces)
             return False
         pool.note_set_up()
         return True
@@ -241,8 +263,8 @@ class WorkerThread(threading.Thread):
 
     def _hurry_departure(self) -> None:
         """Let the watchdog count it out of its pool if what its tasks left behind does not end."""
-        if self._departure is not None:
-            self._hive.watchdog.expect(self._departure)
+        if self._lease is not None and not self.worker.abandoned:
+            self._hive.watchdog.expect(self._lease)
 
     def _is_scrubbed(self, pool: Pool) -> bool:
         self._hurry_departure()
@@ -264,12 +286,3 @@ class WorkerThread(threading.Thread):
         if pool.failure is not None or self._hive.closed or not self._hive.may_end_behind():
             return False
         return self._is_scrubbed(pool)
-
-    def start_successor(self, pool: Pool) -> None:
-        """Start the worker that takes the place of this worn one; it has been counted in."""
-        try:
-            if not pool.start_worker(replaces=True):
-                pool.leave()
-        except RuntimeError as error:  # no thread to be had
-            pool.fail(error)
-            pool.leave()

@@ -41,6 +41,10 @@ SHOWN = {
         "test_replacements.py::test_an_initializer_that_fails_at_first_start_breaks_the_pool "
         "test_replacements.py::test_three_failures_on_replacements_break_the_pool"
     ),
+    "a function given to `threading.settrace()` or `setprofile()` raises in a worker's thread": (
+        "test_faults.py::test_a_worker_that_a_hook_keeps_from_beginning_says_so "
+        "test_faults.py::test_nobody_waits_for_a_worker_whose_hook_raises"
+    ),
     "the program ends with work pending": (
         "isolated/test_exits.py::test_pending_work_finishes_when_the_program_ends"
     ),

@@ -1,0 +1,66 @@
+"""The lease of a worker: its time with a pool, and how it is counted out of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+TYPE_CHECKING = False  # typing is slow to import
+if TYPE_CHECKING:
+    from interp_executor._pool import Pool
+    from interp_executor._worker_thread import WorkerThread
+
+_LOGGER = logging.getLogger("concurrent.futures")
+
+# Seconds that what tasks left in an interpreter has to end, where the pool's grace is shorter.
+_LEAST_TO_END = 2.0
+
+
+class Lease:
+    """A worker's time with a pool, from the assignment until the worker is counted out.
+
+    That happens once, whatever becomes of the worker: it ends its lease itself or, where it is
+    stuck because threads, exit callbacks or executors that its tasks left behind do not end, it is
+    given up. (One that is abandoned with its task was counted out together with that.)
+    """
+
+    def __init__(self, thread: WorkerThread, pool: Pool) -> None:
+        self.pool = pool
+        self.patience = max(pool.grace, _LEAST_TO_END)  # seconds
+        self.is_worn = False  # after so many tasks another worker takes its place
+        self.is_retried = False  # its initializer failed, and its successor is to try again
+        self._thread = thread
+        self._once = threading.Lock()  # never released: whoever gets it counts the worker out
+
+    def is_over(self) -> bool:
+        """Whether the worker has been counted out, other than together with its task."""
+        return self._once.locked()
+
+    def end(self) -> None:
+        """Count the worker out, unless that has been done. Context: the worker's thread."""
+        worker = self._thread.worker
+        if worker.abandoned or not self._once.acquire(blocking=False):
+            worker.detach()
+        else:
+            self._count_out(stuck=False)
+
+    def give_up(self) -> None:
+        """Count out a worker that is stuck and let it go on for itself, for as long as it likes."""
+        if not self._once.acquire(blocking=False):
+            return
+        thread, pool = self._thread, self.pool
+        _LOGGER.warning(
+            "%s has been abandoned: threads or exit callbacks that its tasks left behind do not "
+            "end",
+            thread.name,
+        )
+        with pool.lock:
+            pool.threads.discard(thread)
+            pool.retired += 1
+        pool.hive.give_up(thread)
+        self._count_out(stuck=True)
+
+    def _count_out(self, *, stuck: bool) -> None:
+        """Count the worker out or, where another takes its place, hand its count over to that."""
+        if self.is_retried or self._thread.worker.leave(self.pool, self.is_worn, stuck):
+            self.pool.start_successor()

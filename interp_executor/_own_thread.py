@@ -1,0 +1,60 @@
+"""The threads of this package: they begin once or never, and nobody waits for one in vain.
+
+Two things come in the way of a thread's work. A signal may interrupt start() while the thread is on
+its way: call_off() then decides whether it begins. And a function that the program has given to
+threading.settrace() or setprofile() may raise before the work has begun, where threading lets the
+thread end: then miss() is called in its place. CPython unsets such a function when it has raised.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from interp_executor import _native
+
+
+class OwnThread(threading.Thread):
+    """A thread that does its work() or, where that was left early, what is left to do: miss()."""
+
+    def __init__(self, name: str) -> None:
+        # Subinterpreters allow no daemon threads; in the main interpreter, a task that cannot be
+        # stopped must not keep the process alive.
+        super().__init__(name=name, daemon=_native.is_main_interpreter())
+        self.claim = threading.Lock()  # taken once: to begin, or to call it off
+        self._begun = False
+        self._done = False
+
+    def work(self) -> None:
+        """Do what the thread is for."""
+        raise NotImplementedError
+
+    def miss(self) -> None:
+        """See to what the thread was for, after work() raised or could not be called."""
+        raise NotImplementedError
+
+    def call_off(self) -> bool:
+        """After start() was interrupted, keep it from beginning; False if it has begun."""
+        return self.claim.acquire(blocking=False)
+
+    def run(self) -> None:
+        """Work, unless that has been called off."""
+        if self._begins():
+            self.work()
+        self._done = True
+
+    def report(self) -> None:
+        """Report the exception that is being handled, as threading does."""
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self)))
+
+    def _begins(self) -> bool:
+        self._begun = self._begun or self.claim.acquire(blocking=False)
+        return self._begun
+
+    def _bootstrap_inner(self) -> None:  # threading's own: it calls run()
+        try:
+            super()._bootstrap_inner()  # type: ignore[misc]
+        except BaseException:
+            self.report()
+        if not self._done and self._begins():
+            self.miss()
