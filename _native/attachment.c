@@ -270,6 +270,42 @@ ix_attachments_add(struct ix_attachments **list, struct ix_attachment *attachmen
     return true;
 }
 
+static int
+compare_names(const void *left, const void *right)
+{
+    const struct ix_attachment *const *a = left, *const *b = right;
+    return ((*a)->name > (*b)->name) - ((*a)->name < (*b)->name);
+}
+
+bool
+ix_attachments_sort(struct ix_attachments **list)
+{
+    if (*list == NULL && (*list = grow(NULL)) == NULL)
+        return false;
+    (*list)->remote = true;
+    qsort((*list)->items, (*list)->count, sizeof(*list)->items[0], compare_names);
+    return true;
+}
+
+struct ix_attachment *
+ix_attachments_find(struct ix_attachments *list, uint64_t address)
+{
+    if (list == NULL || !list->remote)
+        return (struct ix_attachment *)(uintptr_t)address;
+    struct ix_attachment sought = {.name = address}, *key = &sought;
+    struct ix_attachment **found = bsearch(&key, list->items, list->count, sizeof list->items[0],
+                                           compare_names);
+    return found == NULL ? NULL : *found;
+}
+
+struct ix_attachments *
+ix_attachments_of(struct ix_attachments *chain, uint32_t item)
+{
+    while (chain != NULL && chain->item != item)
+        chain = chain->next;
+    return chain;
+}
+
 void
 ix_attachments_cut(struct ix_attachments *list, uint32_t count)
 {

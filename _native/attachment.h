@@ -49,6 +49,7 @@ struct ix_attachment {
     size_t length; /* bytes */
     size_t itemsize;
     uint64_t detail;          /* TEXT: its highest character; ARRAY: its type code; QUEUE: its id */
+    uint64_t name;            /* in a list that is `remote`: what the message calls it */
     struct ix_releases *home; /* one reference, or NULL where there is no owner */
     void *owner;              /* an object of the home's */
     struct ix_attachment *base; /* one reference, or NULL; has itself no base */
@@ -131,10 +132,12 @@ void *ix_attachment_free(struct ix_attachment *attachment);
 
 /* What one message refers to. */
 struct ix_attachments {
-    struct ix_attachments *next; /* of a claim or range: those of another outcome */
-    uint32_t item;               /* which outcome of the claim */
+    struct ix_attachments *next; /* of a segment, claim or range: those of another item */
+    uint32_t item;               /* which item of the segment, or outcome of the claim */
     uint32_t count, capacity;
     bool shared; /* something here is written to on both sides: it must stay in this process */
+    bool
+        remote; /* the message is another process's: its addresses are names, and these are sorted by them */
     size_t copied, lent; /* bytes that the receiver copies, and that stay where they are */
     /* While a value is being encoded: an object that can change, borrowed, and the attachment that gets
      * its value once all the rest is known to cross this way. */
@@ -145,6 +148,14 @@ struct ix_attachments {
 
 /* Appends; steals the reference, even when it returns false for want of memory. `list` may lead to NULL. */
 bool ix_attachments_add(struct ix_attachments **list, struct ix_attachment *attachment);
+/* For a list that is complete: it becomes `remote`, if only an empty one (NULL) for want of anything. False
+ * without memory. */
+bool ix_attachments_sort(struct ix_attachments **list);
+/* The attachment that a message means by an address: `list` is what it came with, or NULL. Returns NULL if a
+ * list that is `remote` has none of that name. */
+struct ix_attachment *ix_attachments_find(struct ix_attachments *list, uint64_t address);
+/* Those of an item in a chain of lists, or NULL. */
+struct ix_attachments *ix_attachments_of(struct ix_attachments *chain, uint32_t item);
 /* Takes the last ones away again, down to `count`. `list` may be NULL. */
 void ix_attachments_cut(struct ix_attachments *list, uint32_t count);
 /* Gives all references back and frees the list, and those linked to it. NULL is fine. Context: any. */

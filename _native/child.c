@@ -8,6 +8,12 @@
  */
 #include "worker.h"
 
+struct child {
+    struct ix_worker worker;
+    /* What the last question came with that is to be asked again, since something could not be loaded. */
+    struct ix_attachments *of_callable, *of_message;
+};
+
 static PyObject *
 child_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
@@ -25,7 +31,7 @@ child_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
             || ix_inside_init(&self->inside, &encoded_path, &encoded_world) < 0))
         Py_CLEAR(self);
     if (self != NULL)
-        self->inside.codec.in_band = true;
+        self->inside.codec.leaves = true;
     ix_buffer_fini(&encoded_path);
     PyBuffer_Release(&world);
     return (PyObject *)self;
@@ -40,136 +46,274 @@ child_traverse(struct ix_worker *self, visitproc visit, void *arg)
 }
 
 static void
-child_dealloc(struct ix_worker *self)
+drop_kept(struct child *self)
+{
+    ix_attachments_free(self->of_callable);
+    ix_attachments_free(self->of_message);
+    self->of_callable = self->of_message = NULL;
+}
+
+static void
+child_dealloc(struct child *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    ix_worker_forget_notes(self);
-    ix_inside_clear(&self->inside);
+    drop_kept(self);
+    ix_worker_forget_notes(&self->worker);
+    ix_inside_clear(&self->worker.inside);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(child_run_doc, "run($self, number, form, callable_, arguments, attached, /)\n--\n\n"
-"Run one call. Returns the outcome's kind, its bytes, and \"callable\" or \"arguments\" if these could not\n"
-"be loaded, else None.");
-
-static PyObject *
-child_run(struct ix_worker *self, PyObject *args)
+/* Unpacks what a question came with, unless that has been kept (None). Returns 0, or -1 with an exception. */
+static int
+receive(struct child *self, PyObject *attached, PyObject *large)
 {
-    unsigned int id, form;
-    Py_buffer callable_bytes, arguments;
-    PyObject *attached, *result = NULL;
-    if (!PyArg_ParseTuple(args, "IIy*y*O!:run", &id, &form, &callable_bytes, &arguments,
-                          &PyList_Type, &attached))
-        return NULL;
-    struct ix_attachments *attachments = NULL;
-    struct ix_buffer outcome = {0};
-    struct ix_reader reader = {arguments.buf, (char *)arguments.buf + arguments.len};
-    struct ix_callable *callable = ix_callable_new(id, form, callable_bytes.buf,
-                                                   (size_t)callable_bytes.len);
-    if (callable == NULL) {
+    struct ix_codec *codec = &self->worker.inside.codec;
+    PyObject *of_callable, *of_message;
+    if (attached == Py_None)
+        return 0;
+    drop_kept(self);
+    if (!PyArg_ParseTuple(attached, "O!O!", &PyList_Type, &of_callable, &PyList_Type, &of_message)
+        || ix_remote_adopt(codec, &self->of_callable, of_callable, large) < 0)
+        return -1;
+    int result = ix_remote_adopt(codec, &self->of_message, of_message, large);
+    return result < 0 ? -1 : PyList_Clear(large); /* who copies it need not keep it */
+}
+
+static struct ix_attachments *
+move(struct ix_attachments **from)
+{
+    struct ix_attachments *attachments = *from;
+    *from = NULL;
+    return attachments;
+}
+
+/* Returns: one reference, with what has been received for it; or NULL with an exception set. */
+static struct ix_callable *
+new_callable(struct child *self, uint32_t id, uint32_t form, const Py_buffer *data)
+{
+    struct ix_callable *callable = ix_callable_new(id, form, data->buf, (size_t)data->len);
+    if (callable == NULL)
         PyErr_NoMemory();
-    }
-    else if (ix_remote_adopt(&self->inside.codec, &attachments, attached) == 0) {
-        self->unloaded = NULL;
-        enum ix_outcome kind = ix_worker_call(self, callable, &reader, NULL, &outcome);
-        result = Py_BuildValue("iy#z", (int)kind, outcome.data, (Py_ssize_t)outcome.length,
-                               self->unloaded);
+    else
+        callable->attachments = move(&self->of_callable);
+    return callable;
+}
+
+/* After the question: keeps what came with it if it will be asked again. */
+static void
+keep(struct child *self, struct ix_callable *callable, struct ix_attachments **of_message)
+{
+    if (self->worker.unloaded != NULL && callable != NULL) {
+        self->of_callable = move(&callable->attachments);
+        self->of_message = move(of_message);
     }
     ix_callable_release(callable);
-    ix_attachments_free(attachments);
-    ix_worker_forget_notes(self);
+    ix_worker_forget_notes(&self->worker);
+}
+
+/* Descriptions of what the outcome refers to. Returns a new list, or NULL with an exception set. */
+static PyObject *
+describe(struct child *self, struct ix_buffer *outcome, PyObject *large)
+{
+    PyObject *descriptions = PyList_New(0);
+    if (descriptions != NULL
+        && ix_remote_describe(&self->worker.inside.codec, descriptions, large, outcome->attachments)
+               < 0)
+        Py_CLEAR(descriptions);
+    ix_attachments_free(ix_buffer_detach(outcome));
+    return descriptions;
+}
+
+/* ---- calls ---- */
+
+static PyObject *
+run(struct child *self, struct ix_task *task)
+{
+    struct ix_buffer outcome = {0};
+    struct ix_reader reader = {ix_task_data(task), ix_task_data(task) + task->length,
+                               task->attachments};
+    enum ix_outcome kind = ix_worker_call(&self->worker, task->callable, &reader, task, &outcome);
+    PyObject *result = NULL, *large = PyList_New(0);
+    PyObject *descriptions = large == NULL ? NULL : describe(self, &outcome, large);
+    if (descriptions != NULL)
+        result = Py_BuildValue("iy#OzO", (int)kind, outcome.data, (Py_ssize_t)outcome.length,
+                               descriptions, self->worker.unloaded, large);
+    Py_XDECREF(descriptions);
+    Py_XDECREF(large);
     ix_buffer_fini(&outcome);
-    PyBuffer_Release(&callable_bytes);
+    return result;
+}
+
+PyDoc_STRVAR(child_run_doc, "run($self, number, form, callable_, arguments, attached, large, /)\n--\n\n"
+"Run one call. attached describes what the callable and the arguments refer to, and large holds the large\n"
+"contents of that, and is emptied; None: what came with the last question, of which something could not be loaded.\n"
+"Returns the outcome's kind, its bytes, likewise what it refers to, \"callable\" or \"arguments\" if these\n"
+"could not be loaded, else None, and large contents.");
+
+static PyObject *
+child_run(struct child *self, PyObject *args)
+{
+    unsigned int id, form;
+    Py_buffer data, arguments;
+    PyObject *attached, *large, *result = NULL;
+    if (!PyArg_ParseTuple(args, "IIy*y*OO!:run", &id, &form, &data, &arguments, &attached,
+                          &PyList_Type, &large))
+        return NULL;
+    self->worker.unloaded = NULL;
+    struct ix_callable *callable = NULL;
+    struct ix_task *task = NULL;
+    if (receive(self, attached, large) == 0)
+        callable = new_callable(self, id, form, &data);
+    if (callable != NULL) {
+        struct ix_buffer buffer;
+        ix_buffer_init(&buffer, arguments.buf, (size_t)arguments.len);
+        buffer.length = buffer.capacity;
+        buffer.attachments = move(&self->of_message);
+        task = ix_task_new(callable, &buffer);
+        ix_buffer_fini(&buffer);
+        if (task == NULL)
+            PyErr_NoMemory();
+    }
+    if (task != NULL) {
+        result = run(self, task);
+        keep(self, callable, &task->attachments);
+    }
+    else {
+        ix_callable_release(callable);
+    }
+    ix_task_release(task);
+    PyBuffer_Release(&data);
     PyBuffer_Release(&arguments);
     return result;
 }
 
-/* Appends the outcome of one item to a list. Returns the verdict; IX_LOST also means an exception is set. */
+/* ---- items of a map ---- */
+
+/* Appends the outcome of one item to a list: its bytes, or these and what they refer to. Returns the verdict;
+ * IX_LOST also means an exception is set. */
 static enum ix_verdict
-append(PyObject *outcomes, enum ix_outcome kind, struct ix_buffer *outcome)
+append(struct child *self, PyObject *outcomes, PyObject *large, enum ix_outcome kind,
+       struct ix_buffer *outcome)
 {
-    PyObject *bytes = PyBytes_FromStringAndSize(outcome->data, (Py_ssize_t)outcome->length);
-    if (bytes == NULL || PyList_Append(outcomes, bytes) < 0) {
-        Py_XDECREF(bytes);
+    PyObject *given = PyBytes_FromStringAndSize(outcome->data, (Py_ssize_t)outcome->length);
+    if (given != NULL && outcome->attachments != NULL)
+        given = Py_BuildValue("NN", given, describe(self, outcome, large));
+    int result = given == NULL ? -1 : PyList_Append(outcomes, given);
+    Py_XDECREF(given);
+    if (result < 0)
         return IX_LOST;
-    }
-    Py_DECREF(bytes);
     return kind == IX_OUTCOME_VALUE ? IX_ALL_WELL : IX_STOPPED;
 }
 
-/* Runs the items of a segment, up to the first that fails. Context: `outcomes` is a new list. */
+/* Runs the items of a segment, up to the first that fails. Context: the lists are new. */
 static enum ix_verdict
-run_items(struct ix_worker *self, struct ix_callable *callable, uint32_t arity,
-          struct ix_segment *segment, PyObject *outcomes)
+run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
+          struct ix_segment *segment, PyObject *outcomes, PyObject *large)
 {
+    struct ix_worker *worker = &self->worker;
     struct ix_buffer outcome = {0};
     enum ix_verdict verdict = IX_ALL_WELL;
-    PyObject *fn = ix_load_callable(self, callable);
+    PyObject *fn = ix_load_callable(worker, callable);
     if (fn == NULL)
-        verdict = append(outcomes, ix_worker_put_raised(self, &outcome, "callable"), &outcome);
+        verdict = append(self, outcomes, large, ix_worker_put_raised(worker, &outcome, "callable"),
+                         &outcome);
     for (uint32_t i = 0; verdict == IX_ALL_WELL && i < segment->count; i++) {
         outcome.length = 0;
-        enum ix_outcome kind = ix_worker_call_item(self, fn, arity, segment, i, &outcome);
-        verdict = kind == IX_OUTCOME_FAILED ? IX_LOST : append(outcomes, kind, &outcome);
+        enum ix_outcome kind = ix_worker_call_item(worker, fn, arity, segment, i, &outcome);
+        verdict = kind == IX_OUTCOME_FAILED ? IX_LOST
+                                            : append(self, outcomes, large, kind, &outcome);
     }
     Py_XDECREF(fn);
     ix_buffer_fini(&outcome);
     return verdict;
 }
 
-PyDoc_STRVAR(child_run_items_doc, "run_items($self, number, form, callable_, arity, items, offsets, attached, /)\n--\n\n"
-"Run a callable on items of a map, up to the first that fails. offsets are native 32-bit numbers;\n"
-"the first stands for the beginning of items. Returns a verdict (0: all is well, 1: one failed, 2: an\n"
-"outcome is lost), the nanoseconds it took, the outcomes, and what could not be loaded, as run() does.");
+/* Returns the offsets, counted from the first, on the heap; NULL without memory. */
+static uint32_t *
+places_of(const Py_buffer *offsets, uint32_t count)
+{
+    uint32_t *places = malloc((size_t)offsets->len + 1);
+    if (places == NULL)
+        return NULL;
+    memcpy(places, offsets->buf, (size_t)offsets->len);
+    for (uint32_t i = count; i > 0; i--)
+        places[i - 1] -= places[0];
+    return places;
+}
 
 static PyObject *
-child_run_items(struct ix_worker *self, PyObject *args)
+run_claim(struct child *self, struct ix_callable *callable, uint32_t arity,
+          struct ix_segment *segment)
+{
+    PyObject *result = NULL, *outcomes = PyList_New(0), *large = PyList_New(0);
+    if (outcomes != NULL && large != NULL) {
+        int64_t start = ix_now_ns();
+        enum ix_verdict verdict = run_items(self, callable, arity, segment, outcomes, large);
+        if (!PyErr_Occurred())
+            result = Py_BuildValue("iLOzO", (int)verdict, (long long)(ix_now_ns() - start),
+                                   outcomes, self->worker.unloaded, large);
+    }
+    Py_XDECREF(outcomes);
+    Py_XDECREF(large);
+    return result;
+}
+
+PyDoc_STRVAR(child_run_items_doc, "run_items($self, number, form, callable_, arity, items, offsets, attached, large, /)\n--\n\n"
+"Run a callable on items of a map, up to the first that fails. offsets are native 32-bit numbers;\n"
+"the first stands for the beginning of items. attached and large are those of run(). Returns a verdict (0: all\n"
+"is well, 1: one failed, 2: an outcome is lost), the nanoseconds it took, the outcomes, what could not be\n"
+"loaded, and large contents. An outcome is its bytes, or these and what they refer to.");
+
+static PyObject *
+child_run_items(struct child *self, PyObject *args)
 {
     unsigned int id, form, arity;
-    Py_buffer callable_bytes, items, offsets;
-    PyObject *attached;
-    if (!PyArg_ParseTuple(args, "IIy*Iy*y*O!:run_items", &id, &form, &callable_bytes, &arity,
-                          &items, &offsets, &PyList_Type, &attached))
+    Py_buffer data, items, offsets;
+    PyObject *attached, *large, *result = NULL;
+    if (!PyArg_ParseTuple(args, "IIy*Iy*y*OO!:run_items", &id, &form, &data, &arity, &items,
+                          &offsets, &attached, &PyList_Type, &large))
         return NULL;
-    struct ix_attachments *attachments = NULL;
-    uint32_t count = (uint32_t)((size_t)offsets.len / sizeof(uint32_t));
-    PyObject *result = NULL, *outcomes = PyList_New(0);
-    struct ix_callable *callable = ix_callable_new(id, form, callable_bytes.buf,
-                                                   (size_t)callable_bytes.len);
-    uint32_t *places = malloc((size_t)offsets.len + 1);
-    if (callable != NULL && places != NULL && outcomes != NULL
-        && ix_remote_adopt(&self->inside.codec, &attachments, attached) == 0) {
-        struct ix_segment segment = {
-            .count = count, .length = (size_t)items.len, .data = items.buf, .offsets = places};
-        memcpy(places, offsets.buf, (size_t)offsets.len);
-        for (uint32_t i = count; i > 0; i--)
-            places[i - 1] -= places[0];
-        self->unloaded = NULL;
-        int64_t start = ix_now_ns();
-        enum ix_verdict verdict = run_items(self, callable, arity, &segment, outcomes);
-        if (!PyErr_Occurred())
-            result = Py_BuildValue("iLOz", (int)verdict, (long long)(ix_now_ns() - start), outcomes,
-                                   self->unloaded);
-    }
-    else if (!PyErr_Occurred()) {
+    self->worker.unloaded = NULL;
+    struct ix_callable *callable = NULL;
+    struct ix_segment segment = {
+        .count = (uint32_t)((size_t)offsets.len / sizeof(uint32_t)),
+        .length = (size_t)items.len,
+        .data = items.buf,
+    };
+    segment.offsets = places_of(&offsets, segment.count);
+    if (segment.offsets == NULL)
         PyErr_NoMemory();
+    else if (receive(self, attached, large) == 0)
+        callable = new_callable(self, id, form, &data);
+    if (callable != NULL) {
+        segment.attachments = move(&self->of_message);
+        result = run_claim(self, callable, arity, &segment);
+        keep(self, callable, &segment.attachments);
     }
-    ix_worker_forget_notes(self);
-    ix_callable_release(callable);
-    ix_attachments_free(attachments);
-    free(places);
-    Py_XDECREF(outcomes);
-    PyBuffer_Release(&callable_bytes);
+    ix_attachments_free(segment.attachments);
+    free(segment.offsets);
+    PyBuffer_Release(&data);
     PyBuffer_Release(&items);
     PyBuffer_Release(&offsets);
     return result;
 }
 
+PyDoc_STRVAR(child_let_go_doc, "let_go($self, /)\n--\n\n"
+"Let go of what outcomes and arguments referred to that are gone.");
+
+static PyObject *
+child_let_go(struct child *self, PyObject *Py_UNUSED(ignored))
+{
+    ix_releases_drain(self->worker.inside.codec.releases);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef child_methods[] = {
     {"run", (PyCFunction)child_run, METH_VARARGS, child_run_doc},
     {"run_items", (PyCFunction)child_run_items, METH_VARARGS, child_run_items_doc},
+    {"let_go", (PyCFunction)child_let_go, METH_NOARGS, child_let_go_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -184,7 +328,7 @@ static PyType_Slot child_slots[] = {
 
 PyType_Spec ix_child_spec = {
     .name = "interp_executor._native.Child",
-    .basicsize = sizeof(struct ix_worker),
+    .basicsize = sizeof(struct child),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = child_slots,
 };

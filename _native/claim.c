@@ -146,6 +146,7 @@ publish_locked(struct ix_claim *claim, uint64_t progress, char *data)
         return false;
     }
     *range = (struct ix_range){
+        .item = claim->published,
         .count = done - claim->published,
         .length = length - claim->published_length,
         .data = data,

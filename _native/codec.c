@@ -59,7 +59,6 @@ ix_codec_clear(struct ix_codec *codec)
     Py_CLEAR(codec->packer);
     Py_CLEAR(codec->packer_type);
     Py_CLEAR(codec->module);
-    Py_CLEAR(codec->renamed);
     ix_releases_release(codec->releases);
     codec->releases = NULL;
 }

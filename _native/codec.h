@@ -52,9 +52,7 @@ struct ix_codec {
     PyObject *packer, *pickler;   /* a pair kept for the next pickle; NULL while in use */
     PyObject *module;             /* interp_executor._native, imported on first need */
     struct ix_releases *releases; /* the interpreter's; one reference */
-    /* In the process lane's child alone: */
-    bool in_band;      /* results take everything with them, and lend nothing */
-    PyObject *renamed; /* dict: address of an attachment over there -> address of its copy here */
+    bool leaves; /* in a child of the process lane: what is encoded goes to another process */
 };
 
 /* Borrows the functions from `helpers`, a module. Returns 0, or -1 with an exception set. */
@@ -99,22 +97,28 @@ PyObject *ix_attached_object(struct ix_codec *codec, struct ix_attachment *attac
 /* The attachment that `object`, which exports memory, got that memory from; borrowed, NULL if none. */
 struct ix_attachment *ix_attachment_behind(struct ix_codec *codec, PyObject *object);
 
-/* remote.c. Appends to `list` a description, with the contents, of each attachment that a message of that
- * `data` names. `attachments` may be NULL. Returns 0, or -1 with an exception set. */
-int ix_remote_describe(PyObject *list, struct ix_attachments *attachments, const char *data,
-                       size_t length);
-/* Makes attachments of such descriptions, in a list that the caller frees whatever is returned; messages that
- * name them can then be decoded. Returns 0, or -1 with an exception set. */
-int ix_remote_adopt(struct ix_codec *codec, struct ix_attachments **attachments, PyObject *list);
-/* The attachment that a message names so; borrowed, NULL with an exception set if there is none. */
-struct ix_attachment *ix_remote_find(struct ix_codec *codec, uint64_t address);
+/* From so many bytes on, contents of attachments go to another process in shared memory: less goes through the pipe
+ * in less time. */
+#define IX_SHARED_FROM 131072
+
+/* remote.c. Appends to `descriptions` what another process needs to know of each attachment. Contents that are
+ * large are appended to `large`, as objects that keep and export them. `attachments` may be
+ * NULL. Returns 0, or -1 with an exception set. */
+int ix_remote_describe(struct ix_codec *codec, PyObject *descriptions, PyObject *large,
+                       struct ix_attachments *attachments);
+/* Makes attachments of such descriptions, and of `large` as it has arrived, in a list that the caller frees
+ * whatever is returned. Returns 0, or -1 with an exception set. */
+int ix_remote_adopt(struct ix_codec *codec, struct ix_attachments **attachments,
+                    PyObject *descriptions, PyObject *large);
 
 /* What a message means by an address. Borrowed, NULL with an exception set if there is no such thing. */
 static inline struct ix_attachment *
-ix_attachment_at(struct ix_codec *codec, uint64_t address)
+ix_attachment_at(struct ix_attachments *list, uint64_t address)
 {
-    return codec->renamed == NULL ? (struct ix_attachment *)(uintptr_t)address
-                                  : ix_remote_find(codec, address);
+    struct ix_attachment *found = ix_attachments_find(list, address);
+    if (found == NULL)
+        PyErr_SetString(PyExc_SystemError, "interp_executor: an attachment is missing");
+    return found;
 }
 
 /* packer.c. A function for pickles to call as persistent_id, which puts attachments into `buffer`. Returns a
@@ -123,8 +127,9 @@ PyObject *ix_pack_begin(struct ix_codec *codec, struct ix_buffer *buffer);
 /* Ends that: the function, if somebody kept it, works no more. Steals it; NULL is fine. An exception that
  * is set stays set. */
 void ix_pack_end(PyObject *pack);
-/* The way back: a function for use as persistent_load. New reference, or NULL. */
-PyObject *ix_unpack_new(struct ix_codec *codec);
+/* The way back: a function for use as persistent_load, for a message that came with `attachments` (borrowed
+ * until ix_pack_end()). New reference, or NULL. */
+PyObject *ix_unpack_new(struct ix_codec *codec, struct ix_attachments *attachments);
 /* Appends a plain pickle of the value. Returns 1; 0 if a pickle of another kind is needed, or would say
  * better why it fails (then no exception is set, and the buffer is as it was); or -1. */
 int ix_pickle_plain(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value);
@@ -142,6 +147,8 @@ int ix_encode_call(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *c
 /* What is left to decode. */
 struct ix_reader {
     const char *at, *end;
+    struct ix_attachments
+        *attachments; /* what the message came with; NULL will do if it is not remote */
 };
 
 /* Reads one value. Returns a new reference, or NULL with an exception set. */

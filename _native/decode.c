@@ -124,7 +124,7 @@ get_attached(struct ix_codec *codec, struct ix_reader *reader)
     if (at == NULL)
         return NULL;
     memcpy(&address, at, 8);
-    struct ix_attachment *attachment = ix_attachment_at(codec, address);
+    struct ix_attachment *attachment = ix_attachment_at(reader->attachments, address);
     return attachment == NULL ? NULL : ix_attached_object(codec, attachment);
 }
 
@@ -138,7 +138,7 @@ get_pickle_attached(struct ix_codec *codec, struct ix_reader *reader)
     if (at == NULL)
         return NULL;
     PyObject *view = PyMemoryView_FromMemory((char *)at, (Py_ssize_t)length, PyBUF_READ);
-    PyObject *unpack = ix_unpack_new(codec);
+    PyObject *unpack = ix_unpack_new(codec, reader->attachments);
     if (view != NULL && unpack != NULL)
         value = PyObject_CallFunctionObjArgs(codec->loads_attached, view, unpack, NULL);
     ix_pack_end(unpack);

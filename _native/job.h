@@ -24,7 +24,7 @@
 
 /* The encoded outcomes of `count` consecutive items. */
 struct ix_range {
-    uint32_t count;
+    uint32_t item, count; /* the number of its first item in its claim */
     size_t length;
     char *data;
     struct ix_attachments *attachments; /* what data refers to, or NULL */
@@ -37,7 +37,7 @@ struct ix_segment {
     size_t length;
     char *data;
     uint32_t *offsets;                  /* of each item in data */
-    struct ix_attachments *attachments; /* what data refers to, or NULL */
+    struct ix_attachments *attachments; /* what data refers to, the last item's first; or NULL */
     _Atomic(struct ix_range *) ranges[];
 };
 

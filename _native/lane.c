@@ -21,23 +21,44 @@ put_failure(struct ix_worker *worker, struct ix_buffer *outcome)
     return IX_OUTCOME_FAILED;
 }
 
+static struct ix_codec *
+codec_of(struct ix_worker *worker)
+{
+    return &ix_state_of(Py_TYPE(worker))->codec;
+}
+
 /* Context: owner GIL. Copies what a method of the pool returned: an outcome's kind and its bytes, and perhaps
- * how the run was stopped. Steals `pair`, which may be NULL. */
+ * how the run was stopped, and what the outcome refers to. Steals `answer`, which may be NULL. */
 static enum ix_outcome
-put_pair(struct ix_worker *worker, PyObject *pair, struct ix_buffer *outcome)
+put_answer(struct ix_worker *worker, PyObject *answer, struct ix_buffer *outcome)
 {
     int kind, stopped = IX_STOP_NONE;
     const char *data;
     Py_ssize_t length;
-    if (pair == NULL || !PyArg_ParseTuple(pair, "iy#|i", &kind, &data, &length, &stopped)
-        || !ix_buffer_write(outcome, data, (size_t)length)) {
-        Py_XDECREF(pair);
+    PyObject *descriptions = NULL, *large = NULL;
+    if (answer == NULL
+        || !PyArg_ParseTuple(answer, "iy#|iO!O!", &kind, &data, &length, &stopped, &PyList_Type,
+                             &descriptions, &PyList_Type, &large)
+        || !ix_buffer_write(outcome, data, (size_t)length)
+        || (descriptions != NULL && PyList_GET_SIZE(descriptions) != 0
+            && ix_remote_adopt(codec_of(worker), &outcome->attachments, descriptions, large) < 0)) {
+        Py_XDECREF(answer);
+        outcome->length = 0;
         return put_failure(worker, outcome);
     }
-    Py_DECREF(pair);
+    Py_DECREF(answer);
     worker->stopped = (enum ix_stop)stopped;
     return (enum ix_outcome)kind;
 }
+
+/* ---- what goes along ---- */
+
+/* What a message and its callable refer to, as _process.py sends it. */
+struct luggage {
+    PyObject *
+        attached; /* (descriptions of the callable's, of the message's), or None: it must not leave */
+    PyObject *large; /* list: what the descriptions number */
+};
 
 static bool
 is_shared(struct ix_attachments *attachments)
@@ -45,37 +66,60 @@ is_shared(struct ix_attachments *attachments)
     return attachments != NULL && attachments->shared;
 }
 
-/* Context: owner GIL. What goes along with a message and its callable. None stands for what is written to on
- * both sides, and must not go. Returns a new reference, or NULL with an exception set. */
-static PyObject *
-describe_attached(struct ix_callable *callable, struct ix_attachments *attachments,
-                  const char *data, size_t length)
+static void
+unpack_luggage(struct luggage *luggage)
 {
-    if (is_shared(callable->attachments) || is_shared(attachments))
-        return Py_NewRef(Py_None);
-    PyObject *list = PyList_New(0);
-    if (list != NULL
-        && (ix_remote_describe(list, callable->attachments, callable->data, callable->length) < 0
-            || ix_remote_describe(list, attachments, data, length) < 0))
-        Py_CLEAR(list);
-    return list;
+    Py_CLEAR(luggage->attached);
+    Py_CLEAR(luggage->large);
 }
+
+/* Context: owner GIL. `attachments`: a chain of the lists of items, of which those count from `first` on and before
+ * `after`. None stands for what is written to on both sides, and must not go. Returns 0, or -1 with an
+ * exception set and nothing to unpack. */
+static int
+pack_luggage(struct luggage *luggage, struct ix_worker *worker, struct ix_callable *callable,
+             struct ix_attachments *attachments, uint32_t first, uint32_t after)
+{
+    struct ix_codec *codec = codec_of(worker);
+    PyObject *of_callable = PyList_New(0), *of_message = PyList_New(0);
+    luggage->attached = luggage->large = NULL;
+    bool shared = is_shared(callable->attachments);
+    int result = -1;
+    if (of_callable != NULL && of_message != NULL && (luggage->large = PyList_New(0)) != NULL)
+        result = ix_remote_describe(codec, of_callable, luggage->large, callable->attachments);
+    for (; result == 0 && attachments != NULL; attachments = attachments->next) {
+        if (attachments->item < first || attachments->item >= after)
+            continue;
+        shared |= is_shared(attachments);
+        if (!shared)
+            result = ix_remote_describe(codec, of_message, luggage->large, attachments);
+    }
+    if (result == 0)
+        luggage->attached = shared ? Py_NewRef(Py_None) : PyTuple_Pack(2, of_callable, of_message);
+    if (luggage->attached == NULL)
+        unpack_luggage(luggage);
+    Py_XDECREF(of_callable);
+    Py_XDECREF(of_message);
+    return luggage->attached == NULL ? -1 : 0;
+}
+
+/* ---- tasks ---- */
 
 enum ix_outcome
 ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffer *outcome)
 {
     struct ix_callable *callable = task->callable;
+    struct luggage luggage;
+    PyObject *answer = NULL;
     outcome->length = 0;
     ix_worker_to_owner(worker);
-    PyObject *pair = NULL;
-    PyObject *attached = describe_attached(callable, task->attachments, ix_task_data(task),
-                                           task->length);
-    if (attached != NULL)
-        pair = PyObject_CallMethod(
-            (PyObject *)worker->pool, "run_in_process", "iIIy#y#N", (int)task->lane,
-            (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
-            (Py_ssize_t)callable->length, ix_task_data(task), (Py_ssize_t)task->length, attached);
-    enum ix_outcome kind = put_pair(worker, pair, outcome);
+    if (pack_luggage(&luggage, worker, callable, task->attachments, 0, UINT32_MAX) == 0)
+        answer = PyObject_CallMethod((PyObject *)worker->pool, "run_in_process", "iIIy#y#NN",
+                                     (int)task->lane, (unsigned int)callable->id,
+                                     (unsigned int)callable->form, callable->data,
+                                     (Py_ssize_t)callable->length, ix_task_data(task),
+                                     (Py_ssize_t)task->length, luggage.attached, luggage.large);
+    enum ix_outcome kind = put_answer(worker, answer, outcome);
     ix_worker_to_own(worker);
     return kind;
 }
@@ -85,17 +129,17 @@ ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *callab
               struct ix_buffer *outcome)
 {
     ix_worker_to_owner(worker);
-    PyObject *pair = PyObject_CallMethod(
+    PyObject *answer = PyObject_CallMethod(
         (PyObject *)worker->pool, "refused", "iIy#szy#", (int)own, (unsigned int)callable->form,
         callable->data, (Py_ssize_t)callable->length, worker->refused, worker->unloaded,
         outcome->data, (Py_ssize_t)outcome->length);
-    bool moves = pair == Py_None;
+    bool moves = answer == Py_None;
     atomic_store_explicit(&callable->lane, IX_LANE_PROCESS, memory_order_relaxed);
     outcome->length = 0;
     if (moves)
-        Py_DECREF(pair);
+        Py_DECREF(answer);
     else
-        put_pair(worker, pair, outcome);
+        put_answer(worker, answer, outcome);
     ix_worker_to_own(worker);
     ix_worker_forget_notes(worker);
     return moves;
@@ -127,17 +171,33 @@ rest_of(struct ix_claim *claim, uint32_t most)
     };
 }
 
+/* Context: owner GIL. Adds an outcome: bytes, or these and descriptions of what they refer to. */
+static bool
+add_outcome(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim, PyObject *given,
+            PyObject *large)
+{
+    PyObject *bytes = given, *descriptions = NULL;
+    if (PyTuple_Check(given)
+        && !PyArg_ParseTuple(given, "SO!", &bytes, &PyList_Type, &descriptions))
+        return false;
+    struct ix_buffer view = {.data = PyBytes_AsString(bytes)};
+    if (view.data == NULL)
+        return false;
+    view.length = (size_t)PyBytes_GET_SIZE(bytes);
+    bool added = (descriptions == NULL
+                  || ix_remote_adopt(codec_of(worker), &view.attachments, descriptions, large) == 0)
+                 && ix_claim_add(job, claim, &view);
+    ix_attachments_free(view.attachments);
+    return added;
+}
+
 /* Context: owner GIL. Adds the outcomes; the last one may be a failure. */
 static enum ix_verdict
-add_outcomes(struct ix_job *job, struct ix_claim *claim, PyObject *outcomes, int verdict)
+add_outcomes(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
+             PyObject *outcomes, PyObject *large, int verdict)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outcomes); i++) {
-        PyObject *bytes = PyList_GET_ITEM(outcomes, i);
-        struct ix_buffer view = {.data = PyBytes_AsString(bytes)};
-        if (view.data == NULL)
-            return IX_LOST;
-        view.length = (size_t)PyBytes_GET_SIZE(bytes);
-        if (!ix_claim_add(job, claim, &view))
+        if (!add_outcome(worker, job, claim, PyList_GET_ITEM(outcomes, i), large))
             return IX_LOST;
     }
     return (enum ix_verdict)verdict;
@@ -151,23 +211,24 @@ run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim, u
     enum ix_verdict verdict = IX_LOST;
     int said, stopped = IX_STOP_NONE;
     long long elapsed_ns;
-    PyObject *outcomes;
+    PyObject *outcomes, *large;
+    struct luggage luggage;
 
     ix_worker_to_owner(worker);
-    const char *items = rest.segment->data + rest.start;
-    size_t length = rest.end - rest.start;
     PyObject *result = NULL;
-    PyObject *attached = describe_attached(callable, rest.segment->attachments, items, length);
-    if (attached != NULL)
-        result = PyObject_CallMethod((PyObject *)worker->pool, "run_items_in_process",
-                                     "iIIy#Iy#y#N", (int)job->lane, (unsigned int)callable->id,
-                                     (unsigned int)callable->form, callable->data,
-                                     (Py_ssize_t)callable->length, (unsigned int)job->arity, items,
-                                     (Py_ssize_t)length, rest.segment->offsets + rest.first,
-                                     (Py_ssize_t)(rest.count * sizeof(uint32_t)), attached);
+    if (pack_luggage(&luggage, worker, callable, rest.segment->attachments, rest.first,
+                     rest.first + rest.count)
+        == 0)
+        result = PyObject_CallMethod(
+            (PyObject *)worker->pool, "run_items_in_process", "iIIy#Iy#y#NN", (int)job->lane,
+            (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
+            (Py_ssize_t)callable->length, (unsigned int)job->arity, rest.segment->data + rest.start,
+            (Py_ssize_t)(rest.end - rest.start), rest.segment->offsets + rest.first,
+            (Py_ssize_t)(rest.count * sizeof(uint32_t)), luggage.attached, luggage.large);
     if (result != NULL
-        && PyArg_ParseTuple(result, "iLO!i", &said, &elapsed_ns, &PyList_Type, &outcomes, &stopped))
-        verdict = add_outcomes(job, claim, outcomes, said);
+        && PyArg_ParseTuple(result, "iLO!iO!", &said, &elapsed_ns, &PyList_Type, &outcomes,
+                            &stopped, &PyList_Type, &large))
+        verdict = add_outcomes(worker, job, claim, outcomes, large, said);
     if (PyErr_Occurred())
         PyErr_WriteUnraisable((PyObject *)worker->pool);
     if (verdict == IX_ALL_WELL)

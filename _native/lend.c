@@ -65,23 +65,37 @@ is_large_array(PyObject *array)
     return length >= LARGE / 8; /* whatever its items are, the way is right for so many */
 }
 
+/* Of what leaves for another process: smaller buffers are in good hands with the pickle. */
+static bool
+is_worth_sharing(PyObject *buffer)
+{
+    const Py_buffer *view = PyPickleBuffer_GetBuffer(buffer);
+    if (view == NULL)
+        PyErr_Clear(); /* released: pickling it says so */
+    return view != NULL && view->len >= IX_SHARED_FROM;
+}
+
 bool
 ix_is_attachable(struct ix_codec *codec, PyObject *value)
 {
     PyTypeObject *type = Py_TYPE(value);
-    if (type == &PyLong_Type || codec->in_band)
+    if (type == &PyLong_Type)
         return false;
     if (type == &PyUnicode_Type)
         return size_of_text(value) >= LARGE;
     if (type == &PyBytes_Type)
         return PyBytes_GET_SIZE(value) >= LARGE;
-    if (type == &PyMemoryView_Type || type == &PyPickleBuffer_Type)
+    if (type == &PyPickleBuffer_Type)
+        return !codec->leaves || is_worth_sharing(value);
+    if (type == &PyMemoryView_Type)
         return true;
     if (type == &PyByteArray_Type)
         return PyByteArray_GET_SIZE(value) >= LARGE;
     if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE))
         return false;
-    return is_shared(codec, type) || (is_array(type) && is_large_array(value)) || is_queue(type);
+    if (is_array(type))
+        return is_large_array(value);
+    return !codec->leaves && (is_shared(codec, type) || is_queue(type));
 }
 
 #define LOOKS 1024    /* at so many objects, which costs little beside pickling them */
@@ -136,7 +150,7 @@ bool
 ix_seems_to_hold_attachable(struct ix_codec *codec, PyObject *value)
 {
     int looks = LOOKS;
-    return !codec->in_band && look_for_attachable(codec, value, &looks);
+    return look_for_attachable(codec, value, &looks);
 }
 
 /* ---- views ---- */

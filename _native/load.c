@@ -7,7 +7,7 @@ static int
 set_sys_path(const struct ix_buffer *encoded)
 {
     struct ix_codec codec = {0}; /* for decoding nothing more is needed */
-    struct ix_reader reader = {encoded->data, encoded->data + encoded->length};
+    struct ix_reader reader = {encoded->data, encoded->data + encoded->length, NULL};
     PyObject *path = ix_decode_value(&codec, &reader);
     PyObject *list = path == NULL ? NULL : PySequence_List(path);
     int result = list == NULL ? -1 : PySys_SetObject("path", list);
@@ -173,12 +173,13 @@ load_bytes(struct ix_inside *inside, uint32_t form, const char *data, size_t len
 static PyObject *
 load_once(struct ix_inside *inside, struct ix_callable *callable)
 {
-    bool attached = callable->attachments != NULL || inside->codec.renamed != NULL;
-    PyObject *unpack = attached ? ix_unpack_new(&inside->codec) : Py_NewRef(Py_None);
+    struct ix_attachments *attached = callable->attachments;
+    PyObject *unpack = attached != NULL ? ix_unpack_new(&inside->codec, attached)
+                                        : Py_NewRef(Py_None);
     if (unpack == NULL)
         return NULL;
     PyObject *loaded = load_bytes(inside, callable->form, callable->data, callable->length, unpack);
-    if (attached)
+    if (attached != NULL)
         ix_pack_end(unpack);
     else
         Py_DECREF(unpack);
@@ -263,7 +264,7 @@ ix_load_item(struct ix_worker *worker, struct ix_segment *segment, uint32_t inde
 {
     struct ix_codec *codec = &worker->inside.codec;
     const char *data = segment->data + segment->offsets[index];
-    struct ix_reader reader = {data, segment->data + segment->length};
+    struct ix_reader reader = {data, segment->data + segment->length, segment->attachments};
     PyObject *item = ix_decode_value(codec, &reader);
     if (item == NULL && refresh_world(worker)) {
         reader.at = data;

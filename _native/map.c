@@ -15,6 +15,7 @@
 /* Items encoded but not sealed yet. */
 struct feed {
     struct ix_buffer buffer;
+    struct ix_attachments *attachments; /* of the items, the newest first */
     uint32_t *offsets;
     uint32_t count, capacity;
     uint32_t target; /* items of the next segment: doubles, so that work starts at once */
@@ -32,7 +33,8 @@ struct map {
     size_t buffersize;
     int64_t deadline; /* 0: none */
     struct ix_reader reader;
-    uint32_t left; /* items in reader */
+    struct ix_attachments *attachments; /* of what the reader reads; borrowed from the range */
+    uint32_t left, item; /* items in reader, and the number of the next one in its claim */
     bool started, over, running;
 };
 
@@ -77,14 +79,13 @@ seal(struct map *self)
     char *data = ix_buffer_steal(&feed->buffer);
     int push = -1;
     if (data != NULL)
-        push = ix_job_seal(self->job, data, length, feed->offsets, feed->count,
-                           feed->buffer.attachments);
+        push = ix_job_seal(self->job, data, length, feed->offsets, feed->count, feed->attachments);
     if (push < 0) {
         free(data);
         PyErr_NoMemory();
         return -1;
     }
-    ix_buffer_detach(&feed->buffer);
+    feed->attachments = NULL;
     feed->offsets = NULL;
     feed->count = feed->capacity = 0;
     feed->target = next_target(feed->target, self->job->chunksize);
@@ -168,6 +169,16 @@ end_input_by_failure(struct map *self, struct ix_module *state)
     return end_input(self);
 }
 
+/* Those of the item that has just been encoded. */
+static void
+keep_attachments(struct feed *feed)
+{
+    struct ix_attachments *attachments = ix_buffer_detach(&feed->buffer);
+    attachments->item = feed->count;
+    attachments->next = feed->attachments;
+    feed->attachments = attachments;
+}
+
 /* Encodes one more item. Returns 0 (look at self->iterators for the end), or -1 with an exception. */
 static int
 feed_one(struct map *self, struct ix_module *state)
@@ -187,6 +198,8 @@ feed_one(struct map *self, struct ix_module *state)
         ix_buffer_rewind(&feed->buffer, start);
         return end_input_by_failure(self, state);
     }
+    if (feed->buffer.attachments != NULL)
+        keep_attachments(feed);
     feed->offsets[feed->count++] = (uint32_t)start.length;
     self->encoded++;
     return time_to_seal(self) ? seal(self) : 0;
@@ -270,7 +283,9 @@ next_range(struct map *self, struct ix_module *state)
         enum ix_job_end end;
         struct ix_range *range = ix_job_range(self->job, self->position, &version, &end);
         if (range != NULL) {
-            self->reader = (struct ix_reader){range->data, range->data + range->length};
+            self->reader = (struct ix_reader){range->data, range->data + range->length, NULL};
+            self->attachments = range->attachments;
+            self->item = range->item;
             self->left = range->count;
             return 1;
         }
@@ -304,6 +319,9 @@ decode_next(struct map *self, struct ix_module *state)
 {
     if (self->left == 0 && next_range(self, state) <= 0)
         return NULL;
+    if (self->attachments != NULL)
+        self->reader.attachments = ix_attachments_of(self->attachments, self->item);
+    self->item++;
     self->left--;
     self->position++;
     PyObject *value = NULL, *error = NULL;
@@ -397,6 +415,7 @@ map_dealloc(struct map *self)
     if (!ix_pool_is_inherited(self->pool))
         ix_job_release(self->job);
     ix_buffer_fini(&self->feed.buffer);
+    ix_attachments_free(self->feed.attachments);
     free(self->feed.offsets);
     Py_XDECREF(self->pool);
     type->tp_free(self);

@@ -15,7 +15,9 @@ struct packer {
     struct ix_codec *codec;   /* NULL once the interpreter has let go of it */
     struct ix_buffer *buffer; /* the message under way, or NULL */
     bool stopped;             /* a plain pickle met something that is to be attached */
-    PyObject *memo; /* dict: id of an object -> (object, persistent id), or that -> object */
+    struct ix_attachments
+        *attachments; /* what the message came with that is being loaded; or NULL */
+    PyObject *memo;   /* dict: id of an object -> (object, persistent id), or that -> object */
 };
 
 static int
@@ -46,7 +48,7 @@ packer_write(struct packer *self, PyObject *data)
     }
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    bool large = view.len >= FRAMES && !self->codec->in_band;
+    bool large = view.len >= FRAMES;
     bool ok = large || ix_buffer_write(self->buffer, view.buf, (size_t)view.len);
     PyBuffer_Release(&view);
     if (large)
@@ -55,9 +57,9 @@ packer_write(struct packer *self, PyObject *data)
 }
 
 static PyObject *
-packer_refuse(struct packer *self, PyObject *Py_UNUSED(buffer))
+packer_refuse(struct packer *self, PyObject *buffer)
 {
-    return self->codec->in_band ? Py_NewRef(Py_True) : stop(self);
+    return ix_is_attachable(self->codec, buffer) ? stop(self) : Py_NewRef(Py_True);
 }
 
 /* ---- pickles with attachments ---- */
@@ -116,8 +118,9 @@ packer_unpack(struct packer *self, PyObject *id)
     if (PyDict_GetItemRef(self->memo, id, &object) != 0)
         return object; /* found, or NULL with an exception */
     uint64_t address = PyLong_AsUnsignedLongLong(id);
-    struct ix_attachment *attachment = PyErr_Occurred() ? NULL
-                                                        : ix_attachment_at(self->codec, address);
+    struct ix_attachment *attachment = PyErr_Occurred()
+                                           ? NULL
+                                           : ix_attachment_at(self->attachments, address);
     if (attachment == NULL)
         return NULL;
     object = ix_attached_object(self->codec, attachment);
@@ -216,9 +219,12 @@ ix_pack_begin(struct ix_codec *codec, struct ix_buffer *buffer)
 }
 
 PyObject *
-ix_unpack_new(struct ix_codec *codec)
+ix_unpack_new(struct ix_codec *codec, struct ix_attachments *attachments)
 {
-    return packer_method(codec, NULL, "unpack");
+    PyObject *unpack = packer_method(codec, NULL, "unpack");
+    if (unpack != NULL)
+        ((struct packer *)PyCFunction_GET_SELF(unpack))->attachments = attachments;
+    return unpack;
 }
 
 void

@@ -131,6 +131,8 @@ ix_worker_call(struct ix_worker *worker, struct ix_callable *callable, struct ix
     }
     if (task != NULL)
         ix_task_drop_data(task);
+    if (worker->inside.codec.leaves)
+        ix_releases_drain(worker->inside.codec.releases); /* the mappings of what has been copied */
     PyObject *result = ix_call_apply(&call, fn);
     ix_call_clear(&call);
     Py_DECREF(fn);
@@ -170,7 +172,8 @@ open_run(struct ix_worker *worker, struct ix_limits *limits)
 static enum ix_outcome
 run_somewhere(struct ix_worker *worker, struct ix_task *task, struct ix_buffer *buffer)
 {
-    struct ix_reader arguments = {ix_task_data(task), ix_task_data(task) + task->length};
+    struct ix_reader arguments = {ix_task_data(task), ix_task_data(task) + task->length,
+                                  task->attachments};
     if (ix_lane_is_process(worker, task->lane, task->callable))
         return ix_lane_run_task(worker, task, buffer);
     enum ix_outcome outcome = ix_worker_call(worker, task->callable, &arguments, task, buffer);

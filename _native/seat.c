@@ -100,7 +100,7 @@ add_bytes(_Atomic uint64_t *count, size_t bytes)
 void
 ix_seat_account(struct ix_seat *seat, size_t length, struct ix_attachments *attachments)
 {
-    if (attachments != NULL) {
+    for (; attachments != NULL; attachments = attachments->next) {
         length += attachments->copied;
         add_bytes(&seat->lent, attachments->lent);
     }

@@ -36,7 +36,8 @@ static PyObject *
 decode_task(struct ix_module *state, struct ix_future *future, bool *raised)
 {
     struct ix_task *task = future->task;
-    struct ix_reader reader = {ix_task_data(task), ix_task_data(task) + task->length};
+    struct ix_reader reader = {ix_task_data(task), ix_task_data(task) + task->length,
+                               task->attachments};
     uint32_t abandonment = ix_task_abandonment(task);
     *raised = abandonment != 0 || task->outcome != IX_OUTCOME_VALUE;
     if (abandonment != 0) {

@@ -323,7 +323,7 @@ worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
     if (callable == NULL)
         return NULL;
     if (ix_encode_call(&state->codec, &call, args + 2, nargs - 2, kwnames) == 0) {
-        struct ix_reader reader = {call.data, call.data + call.length};
+        struct ix_reader reader = {call.data, call.data + call.length, NULL};
         struct ix_pool_object *pool = self->pool;
         self->pool = (struct ix_pool_object *)args[0]; /* whose world may be asked for */
         ix_worker_to_own(self);
@@ -331,7 +331,7 @@ worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
         ix_worker_forget_notes(self);
         ix_worker_to_owner(self);
         self->pool = pool;
-        reader = (struct ix_reader){outcome.data, outcome.data + outcome.length};
+        reader = (struct ix_reader){outcome.data, outcome.data + outcome.length, NULL};
         if (ok)
             result = ix_decode_value(&state->codec, &reader);
         else if ((result = ix_decode_exception(state, &reader)) != NULL)

@@ -12,51 +12,65 @@ import sys
 from threading import get_ident, main_thread
 
 from interp_executor import _native, _output, _threads, _worker
+from interp_executor._channel import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
-    from multiprocessing.connection import Connection
     from types import FrameType
     from typing import Any
 
+    from interp_executor._channel import Large
+
+    # What is pickled, and what goes in memory.
+    type Answer = tuple[object, Large]
+
 _child: _native.Child
-_connection: Connection
+_channel: Channel
 _running = False  # a task, which Ctrl-C interrupts
 _telling = False  # the owner what the task has written, which nothing must break into
 _interrupted = False  # meanwhile
 
 
-def serve(connection: Connection, name: str, world: bytes, levels: _output.Levels | None) -> None:
-    """Answer what the owner asks until it closes the connection.
+def serve(end: socket.socket, name: str, world: bytes, levels: _output.Levels | None) -> None:
+    """Answer what the owner asks until it closes the other end.
 
-    A question is the name of a function here and its arguments. The answer is whether it returned,
-    and what it returned or raised; before it, with None in the first place, comes what tasks have
-    written, if the owner has asked for that by the levels of its loggers.
+    A question is the name of a function here and its arguments, the last of which comes in memory.
+    The answer is whether it returned, and what it returned or raised; before it, with None in the
+    first place, comes what tasks have written, if the owner has asked for that by the levels of
+    its loggers.
     """
-    _start(connection, name, world)
+    _start(end, name, world)
     if levels is not None:
         _output.forward(levels, _tell)
-    connection.send((True, os.getpid()))
-    while True:
-        try:
-            question, request = connection.recv()
-        except (EOFError, ConnectionError):
-            break
-        try:
-            answer = True, _ANSWERS[question](*request)
-        except BaseException as error:
-            answer = False, error
-        connection.send(answer)
-        del request, answer
+    _channel.send((True, os.getpid()))
+    while _answer():
+        _child.let_go()
     if levels is not None:
         _output.forward(None)  # exit callbacks may print
 
 
-def _start(connection: Connection, name: str, world: bytes) -> None:
+def _answer() -> bool:
+    """Answer one question, and keep nothing of it; False if no more will come."""
+    try:
+        (question, request), large = _channel.receive()
+    except (EOFError, ConnectionError):
+        return False
+    answer: tuple[bool, object]
+    try:
+        returned, large = _ANSWERS[question](*request, large)
+        answer = True, returned
+    except BaseException as error:
+        answer, large = (False, error), []
+    _channel.send(answer, large)
+    return True
+
+
+def _start(end: socket.socket, name: str, world: bytes) -> None:
     """Set the process up and name its thread after its worker."""
-    global _child, _connection
-    _connection = connection
+    global _child, _channel
+    _channel = Channel(end)
     signal.signal(signal.SIGINT, _on_interrupt)
     _child = _native.Child(tuple(sys.path), world)
     _threads.set_name(name)
@@ -78,7 +92,7 @@ def _tell(data: bytes) -> bool:
         return False
     _telling, _interrupted = True, False
     try:
-        _connection.send((None, data))
+        _channel.send((None, data))
     except ConnectionError:
         return False  # the owner has ended, and so does this process soon
     finally:
@@ -88,34 +102,26 @@ def _tell(data: bytes) -> bool:
     return True
 
 
-def update_world(world: bytes) -> bool:
+def update_world(world: bytes, large: Large) -> Answer:
     """Take over the owner's world."""
-    return _worker.update_world(world)
+    return _worker.update_world(world), large
 
 
-def run(
-    number: int, form: int, data: bytes, arguments: bytes, attached: list[Any]
-) -> tuple[int, bytes, str | None]:
+def run(*call: Any) -> Answer:
     """Run a call; see Child.run."""
-    return _work(_child.run, number, form, data, arguments, attached)
+    *outcome, large = _work(_child.run, *call)
+    return outcome, large
 
 
-def run_items(
-    number: int,
-    form: int,
-    data: bytes,
-    arity: int,
-    items: bytes,
-    offsets: bytes,
-    attached: list[Any],
-) -> tuple[int, int, list[bytes], str | None]:
+def run_items(*items: Any) -> Answer:
     """Run a callable on items of a map; see Child.run_items."""
-    return _work(_child.run_items, number, form, data, arity, items, offsets, attached)
+    *outcomes, large = _work(_child.run_items, *items)
+    return outcomes, large
 
 
-def flush() -> None:
+def flush(large: Large) -> Answer:
     """Let the owner have what threads have written since the last task."""
-    _work(_output.flush)
+    return _work(_output.flush), large
 
 
 def _work[T](what: Callable[..., T], *args: Any) -> T:
@@ -127,6 +133,6 @@ def _work[T](what: Callable[..., T], *args: Any) -> T:
         _running = False
 
 
-_ANSWERS: dict[str, Callable[..., Any]] = {
+_ANSWERS: dict[str, Callable[..., Answer]] = {
     function.__name__: function for function in (update_world, run, run_items, flush)
 }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from interp_executor._channel import Large
     from interp_executor._process import WorkerProcess
     from interp_executor._worker_thread import WorkerThread
 
@@ -45,11 +46,36 @@ class InitializerFailed(Exception):
     """The executor's initializer raised in the new process, and this holds what."""
 
 
+class Call:
+    """What a process is to run, as lane.c has it: number, form and data are the callable's."""
+
+    def __init__(self, number: int, form: int, data: bytes, *rest: Any) -> None:
+        self.number = number  # 0: the callable is not to be kept
+        self.form = form
+        self.data = data
+        # The arguments of a task; or arity, items and offsets of a claim.
+        self.rest: tuple[Any, ...] = rest[:-2]
+        # Descriptions of what the callable and the rest refer to, and the large contents of these.
+        # None stands for what both sides write to.
+        self.attached: tuple[list[Any], list[Any]] | None = rest[-2]
+        self.large: list[Any] = rest[-1]
+
+    def check(self) -> None:
+        """Raise if the call must stay in this process."""
+        if self.attached is None:
+            raise incompatible(
+                None,
+                "it carries something that is shared with it (a SharedBuffer, a writable view or "
+                "an interpreters' queue), and what a process writes there would be lost: pass a "
+                "read-only view, or the data itself",
+            )
+
+
 class ProcessLane(_native.Pool):
     """What a pool does for tasks that need a process.
 
     The methods without documentation of their own parameters are called by lane.c; ``own`` is the
-    lane that the executor or view was given.
+    lane that the executor or view was given, and ``call`` what a Call is made of.
     """
 
     def __init__(self) -> None:
@@ -125,46 +151,34 @@ class ProcessLane(_native.Pool):
         self.use_processes()
         return True
 
-    def run_in_process(
-        self,
-        own: int,
-        number: int,
-        form: int,
-        data: bytes,
-        arguments: bytes,
-        attached: list[Any] | None,
-    ) -> tuple[int, bytes, int]:
-        """Run a task in the calling worker's process; return kind, outcome, how it was stopped."""
+    def run_in_process(self, own: int, *call: Any) -> tuple[int, bytes, int, list[Any], Large]:
+        """Run a task in the calling worker's process.
 
-        def run(process: WorkerProcess) -> tuple[int, bytes]:
-            return process.run(number, form, data, arguments, movable(attached))
+        Returns the outcome's kind, the outcome, how it was stopped, and what it refers to: small
+        and large.
+        """
+        answer, failure, stop = self._settle(
+            own, Call(*call), lambda process, call: process.run(call)
+        )
+        if answer is None:
+            return RAISED, failure, stop, [], []
+        kind, outcome, attached, large = answer
+        return kind, outcome, stop, attached, large
 
-        answer, failure, stop = self._settle(own, form, data, run)
-        return (*(answer or (RAISED, failure)), stop)
-
-    def run_items_in_process(
-        self,
-        own: int,
-        number: int,
-        form: int,
-        data: bytes,
-        arity: int,
-        items: bytes,
-        offsets: bytes,
-        attached: list[Any] | None,
-    ) -> tuple[int, int, list[bytes], int]:
-        """Run items of a claim likewise; return verdict, nanoseconds, outcomes, how stopped."""
-
-        def run(process: WorkerProcess) -> tuple[int, int, list[bytes]]:
-            return process.run_items(number, form, data, arity, items, offsets, movable(attached))
-
-        answer, failure, stop = self._settle(own, form, data, run)
-        return (*(answer or (STOPPED, 0, [failure])), stop)
+    def run_items_in_process(self, own: int, *call: Any) -> tuple[int, int, list[Any], int, Large]:
+        """Run items of a claim; return verdict, nanoseconds, outcomes, how stopped, large."""
+        answer, failure, stop = self._settle(
+            own, Call(*call), lambda process, call: process.run_items(call)
+        )
+        if answer is None:
+            return STOPPED, 0, [failure], stop, []
+        verdict, elapsed, outcomes, large = answer
+        return verdict, elapsed, outcomes, stop, large
 
     def _settle[T](
-        self, own: int, form: int, data: bytes, run: Callable[[WorkerProcess], T]
+        self, own: int, call: Call, run: Callable[[WorkerProcess, Call], T]
     ) -> tuple[T | None, bytes, int]:
-        """Run a callable in the worker's process.
+        """Run a call in the worker's process.
 
         Returns its answer, or None and the outcome that tells what went wrong; and how it was
         stopped, if it was.
@@ -174,11 +188,12 @@ class ProcessLane(_native.Pool):
         try:
             process = self._process(own)
         except BaseException as error:
-            return None, _outcome.framed(self._explained(error, form, data)), NOT_STOPPED
+            return None, _outcome.framed(self._explained(error, call)), NOT_STOPPED
         process.begin()
         answer, failure = None, None
         try:
-            answer = run(process)
+            call.check()
+            answer = run(process, call)
         except BaseException as error:
             failure = error
         stopped = process.finish()
@@ -186,11 +201,11 @@ class ProcessLane(_native.Pool):
             return answer, b"", NOT_STOPPED
         assert failure is not None
         if stopped is None:
-            return None, _outcome.framed(self._explained(failure, form, data)), NOT_STOPPED
+            return None, _outcome.framed(self._explained(failure, call)), NOT_STOPPED
         outcome = _outcome.framed(_outcome.process_stopped(*stopped))
         return None, outcome, STOPPED_LATE if stopped[0] else STOPPED_ASKED
 
-    def _explained(self, error: BaseException, form: int, data: bytes) -> BaseException:
+    def _explained(self, error: BaseException, call: Call) -> BaseException:
         """Return what a task raises that a process could not run, because of error."""
         from interp_executor import _lanes
         from interp_executor._pool import broken_error
@@ -202,7 +217,7 @@ class ProcessLane(_native.Pool):
             return broken_error(self)  # type: ignore[arg-type]
         if isinstance(error, ProcessUnavailable):
             explained = incompatible(
-                self.moved_by or _lanes.extension_of(form, data),
+                self.moved_by or _lanes.extension_of(call.form, call.data),
                 f"no process can be made for it: {error}",
             )
             explained.__cause__ = error.__cause__
@@ -252,18 +267,6 @@ class ProcessLane(_native.Pool):
         def by_value(self, form: int, data: bytes) -> bytes: ...
 
         def fail(self, error: BaseException) -> None: ...
-
-
-def movable(attached: list[Any] | None) -> list[Any]:
-    """Return what a call carries beside its bytes, or raise if it must stay in this process."""
-    if attached is None:
-        raise incompatible(
-            None,
-            "it carries something that is shared with it (a SharedBuffer, a writable view or an "
-            "interpreters' queue), and what a process writes there would be lost: pass a "
-            "read-only view, or the data itself",
-        )
-    return attached
 
 
 def incompatible(extension: str | None, reason: str) -> ImportError:

@@ -93,9 +93,10 @@ class Child:
         form: int,
         callable_: bytes,
         arguments: bytes,
-        attached: list[Any],
+        attached: tuple[list[Any], list[Any]] | None,
+        large: list[memoryview],
         /,
-    ) -> tuple[int, bytes, str | None]: ...
+    ) -> tuple[int, bytes, list[Any], str | None, list[memoryview]]: ...
     def run_items(
         self,
         number: int,
@@ -104,9 +105,11 @@ class Child:
         arity: int,
         items: bytes,
         offsets: bytes,
-        attached: list[Any],
+        attached: tuple[list[Any], list[Any]] | None,
+        large: list[memoryview],
         /,
-    ) -> tuple[int, int, list[bytes], str | None]: ...
+    ) -> tuple[int, int, list[Any], str | None, list[memoryview]]: ...
+    def let_go(self) -> None: ...
 
 @final
 class Run:

@@ -11,30 +11,51 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import multiprocessing.connection
 import multiprocessing.process
 import multiprocessing.spawn
 import os
+import select
 import signal
+import socket
 import sys
 import threading
+import weakref
 
 from interp_executor import _child, _forward, _native, _outcome, _serialize, _world
+from interp_executor._channel import Channel
 from interp_executor._errors import ProcessCrashError
-from interp_executor._lane import VALUE, InitializerFailed, ProcessUnavailable
+from interp_executor._lane import VALUE, Call, InitializerFailed, ProcessUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
+    from interp_executor._channel import Buffer, Large
     from interp_executor._pool import Pool
 
 
 def default_context() -> Any:
     """Return the multiprocessing context of executors that were given none."""
-    methods = multiprocessing.get_all_start_methods()
-    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    serves = "forkserver" in multiprocessing.get_all_start_methods() and not _forked
+    return multiprocessing.get_context("forkserver" if serves else "spawn")
+
+
+# Whether this process was forked from one that had processes: the fork server is that one's child,
+# and multiprocessing fails to find out whether it lives.
+_forked = False
+_started: weakref.WeakSet[multiprocessing.process.BaseProcess] = weakref.WeakSet()
+
+
+def _begin_child() -> None:
+    """Let go, in a forked child, of processes that only its parent can wait for."""
+    global _forked
+    _forked = True
+    children: set[Any] = getattr(multiprocessing.process, "_children", set())
+    children.difference_update(_started)
+
+
+os.register_at_fork(after_in_child=_begin_child)
 
 
 def why_unavailable(context: Any) -> str | None:
@@ -67,50 +88,42 @@ class WorkerProcess:
         self._name = name
         self._context = pool.mp_context or default_context()
         self._process: Any = None  # of the context, which gives it its type
-        self._connection: Any = None
+        self._channel: Channel | None = None
+        self._events: Any = None  # what poll() looks for: words of the process, and its end
         self._lock = threading.RLock()
         # Protected by the lock:
         self._busy = False
         self._stopped: tuple[bool, float] | None = None  # the present run: late, its time limit
         self._world = b""
 
-    def run(
-        self, number: int, form: int, data: bytes, arguments: bytes, attached: list[Any]
-    ) -> tuple[int, bytes]:
-        """Run a call; return the kind of its outcome and the outcome."""
-        kind, outcome, _ = self._ask(_child.run, number, form, data, arguments, attached)
-        return kind, outcome
+    def run(self, call: Call) -> tuple[int, bytes, list[Any], Large]:
+        """Run a call; return the kind of its outcome, the outcome and what that refers to."""
+        (kind, outcome, attached, _), large = self._ask(_child.run, call)
+        return kind, outcome, attached, large
 
-    def run_items(
-        self,
-        number: int,
-        form: int,
-        data: bytes,
-        arity: int,
-        items: bytes,
-        offsets: bytes,
-        attached: list[Any],
-    ) -> tuple[int, int, list[bytes]]:
-        """Run a callable on items of a map; return the verdict, nanoseconds and the outcomes."""
-        verdict, elapsed, outcomes, _ = self._ask(
-            _child.run_items, number, form, data, arity, items, offsets, attached
-        )
-        return verdict, elapsed, outcomes
+    def run_items(self, call: Call) -> tuple[int, int, list[Any], Large]:
+        """Run a callable on items of a map; return verdict, nanoseconds and the outcomes."""
+        (verdict, elapsed, outcomes, _), large = self._ask(_child.run_items, call)
+        return verdict, elapsed, outcomes, large
 
-    def _ask(self, question: Callable[..., Any], number: int, form: int, *rest: Any) -> Any:
-        """Ask the child; once more if the owner can help with what could not be loaded."""
-        answer = self._send(question, number, form, *rest)
-        unloaded = answer[-1]
+    def _ask(self, question: Callable[..., Any], call: Call) -> tuple[Any, Large]:
+        """Ask the child; once more if the owner can help with what could not be loaded.
+
+        The child then has kept what came with the call: so None goes in its place.
+        """
+        of_callable = call.number, call.form, call.data
+        answer = self._send(question, *of_callable, *call.rest, call.attached, large=call.large)
+        unloaded = answer[0][-1]
         if unloaded is not None and self._update_world():
-            answer = self._send(question, number, form, *rest)
-            unloaded = answer[-1]
-        if unloaded == "callable" and number != 0:
+            answer = self._send(question, *of_callable, *call.rest, None)
+            unloaded = answer[0][-1]
+        if unloaded == "callable" and call.number != 0:
             try:
-                by_value = self._pool.by_value(form, rest[0])
+                by_value = self._pool.by_value(call.form, call.data)
             except Exception:
                 return answer  # the first failure says more
-            second = self._send(question, 0, _serialize.BY_VALUE, by_value, *rest[1:])
-            answer = answer if second[-1] == "callable" else second
+            second = self._send(question, 0, _serialize.BY_VALUE, by_value, *call.rest, None)
+            answer = answer if second[0][-1] == "callable" else second
         return answer
 
     def _update_world(self) -> bool:
@@ -122,29 +135,32 @@ class WorkerProcess:
         self._world = world
         return True
 
-    def _send(self, question: Callable[..., Any], *request: Any) -> Any:
+    def _send(
+        self, question: Callable[..., Any], *request: Any, large: Sequence[Buffer] = ()
+    ) -> tuple[Any, Large]:
         """Have the process call the function; ProcessCrashError if it ends meanwhile."""
-        if self._process is None:
+        if self._channel is None:
             self._start()
+        assert self._channel is not None
         try:
-            self._connection.send((question.__name__, request))
-            ok, answer = self._receive()
-        except (EOFError, OSError) as error:  # the latter if it ends amidst a message, too
+            self._channel.send((question.__name__, request), large)
+            ok, answer, answered = self._receive(self._channel)
+        except (EOFError, ConnectionError) as error:
             raise ProcessCrashError(self._epitaph()) from error
+        except BaseException:  # no memory, say: who knows what is in the pipe now
+            self.kill()
+            self.close()
+            raise
         if not ok:
             raise answer
-        return answer
+        return answer, answered
 
-    def _receive(self) -> Any:
+    def _receive(self, channel: Channel) -> tuple[bool, Any, Large]:
         """Return the process's answer, and deliver what it has to say before."""
         while True:
-            # The pipe alone will not do: children of its own may keep that open.
-            ready = multiprocessing.connection.wait([self._connection, self._process.sentinel])
-            if self._connection not in ready:
-                raise EOFError
-            ok, answer = self._connection.recv()
+            (ok, answer), large = channel.receive()
             if ok is not None:
-                return ok, answer
+                return ok, answer, large
             self._deliver(answer)
 
     def _deliver(self, output: bytes) -> None:
@@ -153,6 +169,11 @@ class WorkerProcess:
             self._pool.deliver_output(output)
         except Exception as error:
             _native.report_unraisable(error, self._pool)
+
+    def _wait(self) -> None:
+        """Wait for words of the process. Children of its own may keep its end open."""
+        if all(file == self._process.sentinel for file, _ in self._events.poll()):
+            raise EOFError
 
     # ---- stopping ----
 
@@ -192,7 +213,8 @@ class WorkerProcess:
         if reason is not None:
             raise ProcessUnavailable(reason)
         self._world = _world.encode()
-        self._connection, theirs = self._context.Pipe()
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours, self._wait)
         try:
             levels = _forward.levels() if self._pool.forward_output else None
             process = self._context.Process(
@@ -200,12 +222,16 @@ class WorkerProcess:
             )
             with _without_a_false_main():
                 process.start()
+            _started.add(process)
             with self._lock:
                 self._process = process
                 if self._stopped is not None:
                     process.kill()
             theirs.close()
-            self._receive()
+            self._events = select.poll()
+            for file in (ours, process.sentinel):
+                self._events.register(file, select.POLLIN)
+            self._receive(self._channel)
         except (EOFError, ConnectionError) as error:
             raise ProcessUnavailable(_why_not_started(self._epitaph())) from error
         except Exception as error:
@@ -224,7 +250,7 @@ class WorkerProcess:
             return
         _, form, data, _ = _serialize.encode_callable(pool.initializer, _serialize.pack_nothing)
         arguments = _serialize.encode_arguments(pool.initargs)
-        kind, outcome, _ = self._ask(_child.run, 0, form, data, arguments, [])
+        kind, outcome, _, _ = self.run(Call(0, form, data, arguments, ([], []), []))
         if kind != VALUE:
             raise InitializerFailed(_outcome.unframed(outcome))
 
@@ -254,9 +280,9 @@ class WorkerProcess:
     def close(self) -> None:
         """End the process, if there is one, and wait for it."""
         process, self._process = self._process, None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
         if process is not None:
             process.join()
 

@@ -1,0 +1,140 @@
+"""The way between a worker and its process: pickles through a socket, what is large in memory.
+
+The memory is a file without a name, which the sender fills and the receiver maps; its descriptor
+comes along with the message. It is gone when the last mapping is, however the processes end, so
+nobody keeps account of it. The mapping is private: what is written there goes to pages of the
+writer's own. Where there are no such files, what is large goes through the socket too.
+"""
+
+from __future__ import annotations
+
+import array
+import mmap
+import os
+import pickle
+import socket
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    type Buffer = bytes | memoryview
+    type Large = list[Any]  # of objects that export a buffer
+
+_HEADER = struct.Struct("=Q")  # the bytes that follow
+_ALIGNMENT = 64  # bytes: what arrays of numbers like, and no more than a line of a cache
+_HAS_MEMORY_FILES = hasattr(os, "memfd_create")
+_ROOM = socket.CMSG_SPACE(array.array("i").itemsize)  # for one descriptor
+_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # no child of ours inherits it
+
+
+def no_wait() -> None:
+    """Wait for nothing: who reads then sleeps until something comes."""
+
+
+class Channel:
+    """One end of the way.
+
+    Parameters
+    ----------
+    end : socket.socket
+        One of a pair.
+    wait : callable
+        Called before each look for what comes; raises if nothing will.
+    """
+
+    def __init__(self, end: socket.socket, wait: Callable[[], None] = no_wait) -> None:
+        self._socket = end
+        self._wait = wait
+
+    def send(self, message: object, large: Sequence[Buffer] = ()) -> None:
+        """Send a message and contiguous memory that goes with it."""
+        if not large:
+            self._send(pickle.dumps((message, False, ())), ())
+        elif not _HAS_MEMORY_FILES:
+            self._send(pickle.dumps((message, False, [bytes(buffer) for buffer in large])), ())
+        else:
+            sizes = [memoryview(buffer).nbytes for buffer in large]
+            file = os.memfd_create("interp_executor")
+            try:
+                _fill(file, large, sizes)
+                self._send(pickle.dumps((message, True, sizes)), (file,))
+            finally:
+                os.close(file)
+
+    def receive(self) -> tuple[Any, Large]:
+        """Return a message and the memory that came with it, which may be written to.
+
+        Raises
+        ------
+        EOFError, ConnectionError
+            If the other end is closed.
+        """
+        data, files = self._receive()
+        try:
+            message, in_file, sizes = pickle.loads(data)
+            return message, _map(files[0], sizes) if in_file else list(sizes)
+        finally:
+            for file in files:
+                os.close(file)
+
+    def close(self) -> None:
+        """Close this end, so that the other reads no more."""
+        self._socket.close()
+
+    def __del__(self) -> None:
+        """Close it: a forked child has a copy of this that it does not use."""
+        self.close()
+
+    def _send(self, data: bytes, files: Sequence[int]) -> None:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
+        header = _HEADER.pack(len(data))
+        sent = self._socket.sendmsg([header, data], rights) - len(header)
+        if sent < 0:
+            self._socket.sendall(header[sent:] + data)
+        elif sent < len(data):
+            self._socket.sendall(memoryview(data)[sent:])
+
+    def _receive(self) -> tuple[bytearray, array.array[int]]:
+        """Return what _send() has sent."""
+        header = bytearray(_HEADER.size)
+        files = array.array("i")
+        self._fill(header, files)
+        data = bytearray(_HEADER.unpack(header)[0])
+        self._fill(data, files)
+        return data, files
+
+    def _fill(self, data: bytearray, files: array.array[int]) -> None:
+        left = memoryview(data)
+        while left:
+            self._wait()
+            length, rights, _, _ = self._socket.recvmsg_into([left], _ROOM, _FLAGS)
+            if length == 0:
+                raise EOFError
+            for _, _, descriptors in rights:
+                files.frombytes(descriptors)
+            left = left[length:]
+
+
+def _fill(file: int, large: Sequence[Buffer], sizes: Sequence[int]) -> None:
+    for buffer, (_, end) in zip(large, _places(sizes), strict=True):
+        left = memoryview(buffer).cast("B")
+        while left:
+            left = left[os.pwrite(file, left, end - len(left)) :]
+
+
+def _map(file: int, sizes: Sequence[int]) -> Large:
+    places = list(_places(sizes))
+    memory = mmap.mmap(file, places[-1][1], access=mmap.ACCESS_COPY, trackfd=False)
+    return [memoryview(memory)[start:end] for start, end in places]
+
+
+def _places(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Iterate over the places of buffers in a file: start and end, in bytes."""
+    end = 0
+    for size in sizes:
+        start = end + -end % _ALIGNMENT
+        end = start + size
+        yield start, end
