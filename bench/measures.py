@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from bench import tasks
+from bench import tasks, ticker
 
 clock = time.perf_counter
 
@@ -111,44 +111,18 @@ def gathered(executor: Executor, items: int) -> Sample:
     return sample
 
 
-def ticker_delay(executor: Executor, items: int, worker_count: int, iterations: int) -> Sample:
+def ticker_delay(
+    executor: Executor, items: int, worker_count: int, iterations: int, own: bool = False
+) -> Sample:
     """How late a 10 ms ticker on the event loop is while every worker is busy: 95th percentile.
 
-    Each worker always has a task of pure Python; ``items`` is the number of ticks.
+    Each worker always has a task of pure Python; ``items`` is the number of ticks. Without waits
+    for a processor if only the executor's own share counts.
     """
-
-    async def main() -> list[float]:
-        loop = asyncio.get_running_loop()
-        busy = True
-
-        def feed(done: asyncio.Future[int] | None = None) -> None:
-            running.discard(done)
-            if busy:
-                task = loop.run_in_executor(executor, tasks.spin, iterations)
-                running.add(task)
-                task.add_done_callback(feed)
-
-        running: set[asyncio.Future[int] | None] = set()
-        for _ in range(worker_count):
-            feed()
-        delays = await _tick(items)
-        busy = False
-        await asyncio.gather(*(task for task in running if task is not None))
-        return delays
-
     started = clock()
-    delays = asyncio.run(main())
-    return Sample(statistics.quantiles(delays, n=20)[-1], clock() - started)
-
-
-async def _tick(ticks: int) -> list[float]:
-    """Sleep for 10 ms that many times; return by how much longer each sleep took."""
-    delays = []
-    for _ in range(ticks):
-        due = clock() + 0.01
-        await asyncio.sleep(0.01)
-        delays.append(clock() - due)
-    return delays
+    delays = asyncio.run(ticker.tick_beside(executor, items, worker_count, iterations))
+    shown = delays.own if own else delays.all
+    return Sample(statistics.quantiles(shown, n=20)[-1], clock() - started)
 
 
 def _observed(

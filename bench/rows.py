@@ -7,7 +7,7 @@ on CPython 3.14 and 3.15, and on 3.13 without the standard library's interpreter
 from functools import partial
 from importlib.util import find_spec
 
-from bench import measures
+from bench import measures, ticker
 from bench.buffer_rows import BUFFERS
 from bench.entries import (
     idle_shutdown,
@@ -150,6 +150,22 @@ OBSERVED = (
         ),
         (Bound(THREAD, 0.5), Bound(INTERPRETER, 1.0), Bound(PROCESS, 1.0, lenient=True)),
         rounds=0.7,
+    ),
+    Row(
+        "asyncio-ticker-own",
+        "asyncio",
+        "the same without waits for a processor, p95",
+        standard(
+            measures.ticker_delay,
+            workers=2,
+            items=100,
+            worker_count=2,
+            iterations=partial(spin_iterations, 10e-3),
+            own=True,
+        ),
+        (Bound(THREAD, 0.5), Bound(INTERPRETER, 1.0), Bound(PROCESS, 1.0, lenient=True)),
+        rounds=0.7,
+        missing=ticker.missing,
     ),
     Row(
         "as-completed",

@@ -1,11 +1,13 @@
 """The benchmarks' own arithmetic: figures, bounds, verdicts, plans and turns."""
 
+import asyncio
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench import harness, report, rows, stats
+from bench import harness, report, rows, stats, ticker
 from bench.entries import Entry
 from bench.measures import Sample
 from bench.row import Row
@@ -200,6 +202,16 @@ def test_a_contender_that_fails_midway_leaves_the_others_their_samples():
 def test_a_contender_that_is_not_here_says_why():
     row = row_of(Entry("ours", lambda: StandIn(steady(1.0)), lambda: "not built"))
     assert harness.run_row(row, rounds=5, seconds=0.01).absent == {"ours": "not built"}
+
+
+def test_a_tickers_own_delays_leave_waits_for_a_processor_out():
+    with ThreadPoolExecutor(1) as executor:
+        delays = asyncio.run(ticker.tick_beside(executor, ticks=3, workers=1, iterations=1000))
+    assert len(delays.all) == len(delays.own) == 3
+    assert all(own >= 0 for own in delays.own)
+    assert all(own <= max(0, late) for own, late in zip(delays.own, delays.all, strict=True))
+    before = ticker.waited()
+    assert ticker.waited() >= before >= 0
 
 
 def test_row_names_are_unique_and_every_bound_names_entries_of_its_row():
