@@ -80,7 +80,10 @@ class Watchdog:
                 return
             due = self.alarm.now() + int(lease.patience * 1e9)
             self._leases.append((due, lease))
-        self.start()
+        try:
+            self.start()
+        except RuntimeError as error:  # no thread is to be had; what is not stuck ends by itself
+            _LOGGER.warning("nobody sees to it that workers do not get stuck: %s", error)
         self.alarm.ring()
 
     def close(self) -> None:
