@@ -301,7 +301,7 @@ run_abandon(struct run *self, PyObject *args)
     if (!abandoned)
         Py_RETURN_NONE;
     return PyBool_FromLong(
-        ix_queue_abandon(&self->pool->queue, &self->worker->seat, &self->present));
+        ix_crew_abandon(&self->pool->queue, &self->worker->seat, &self->present));
 }
 
 static PyMethodDef run_methods[] = {

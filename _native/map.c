@@ -60,7 +60,7 @@ static int
 start_workers(struct map *self)
 {
     size_t unclaimed = atomic_load_explicit(&self->job->unclaimed, memory_order_relaxed);
-    while (unclaimed != 0 && ix_queue_wants_worker(&self->pool->queue, unclaimed)) {
+    while (unclaimed != 0 && ix_crew_wants_one(&self->pool->queue, unclaimed)) {
         if (ix_pool_after_push(self->pool, IX_PUSH_NEEDS_WORKER) < 0)
             return -1;
     }

@@ -252,8 +252,8 @@ ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed)
     PyObject *result = PyObject_CallMethod((PyObject *)pool, wanted ? "start_worker" : "refuse",
                                            NULL);
     if (wanted && result != Py_True)
-        ix_queue_leave(&pool->queue,
-                       NULL); /* here, since a signal may interrupt the call anywhere */
+        ix_crew_leave(&pool->queue,
+                      NULL); /* here, since a signal may interrupt the call anywhere */
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -314,7 +314,7 @@ pool_join(struct ix_pool_object *self, PyObject *args)
         int64_t left = ns < 0 ? -1 : deadline - ix_now_ns();
         bool over = ns >= 0 && left <= 0;
         Py_BEGIN_ALLOW_THREADS
-        result = ix_queue_join(&self->queue, over ? 0 : ix_slice_ns(left, round));
+        result = ix_crew_join(&self->queue, over ? 0 : ix_slice_ns(left, round));
         Py_END_ALLOW_THREADS
         if (result == IX_PARK_WOKEN)
             Py_RETURN_TRUE;
@@ -354,7 +354,7 @@ pool_count_in(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
     if (ix_pool_check_inherited(self) < 0)
         return NULL;
-    ix_queue_count_in(&self->queue);
+    ix_crew_count_in(&self->queue);
     Py_RETURN_NONE;
 }
 
@@ -374,7 +374,7 @@ pool_leave(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
     if (ix_pool_check_inherited(self) < 0)
         return NULL;
-    ix_queue_leave(&self->queue, NULL);
+    ix_crew_leave(&self->queue, NULL);
     Py_RETURN_NONE;
 }
 
@@ -387,7 +387,7 @@ pool_counts(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
     if (ix_pool_check_inherited(self) < 0)
         return NULL;
-    struct ix_queue_counts counts = ix_queue_count(&self->queue);
+    struct ix_queue_counts counts = ix_crew_count(&self->queue);
     return Py_BuildValue("KKKKnIIIKKK", (unsigned long long)counts.submitted,
                          (unsigned long long)counts.finished, (unsigned long long)counts.failed,
                          (unsigned long long)counts.cancelled, (Py_ssize_t)counts.queued,
@@ -411,7 +411,7 @@ PyDoc_STRVAR(pool_bytes_moved_doc, "bytes_moved($self, /)\n--\n\n"
 static PyObject *
 pool_bytes_moved(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
-    struct ix_queue_counts counts = ix_queue_count(&self->queue);
+    struct ix_queue_counts counts = ix_crew_count(&self->queue);
     return Py_BuildValue("KK", (unsigned long long)counts.copied, (unsigned long long)counts.lent);
 }
 

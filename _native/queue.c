@@ -1,5 +1,7 @@
 #include "queue.h"
 
+#include "crew.h"
+
 #include <assert.h>
 
 #define PATIENCE_NS 1000000 /* a worker that was woken has mostly arrived in a twentieth of that */
@@ -47,6 +49,14 @@ pop_seat_locked(struct ix_queue *queue)
     return seat;
 }
 
+static void
+wake_all_locked(struct ix_queue *queue)
+{
+    struct ix_seat *seat;
+    while ((seat = pop_seat_locked(queue)) != NULL)
+        notify(seat);
+}
+
 /* Whether those that are waking have been waited for long enough; then the wait begins anew. */
 static bool
 is_impatient_locked(struct ix_queue *queue)
@@ -67,39 +77,6 @@ next_to_wake_locked(struct ix_queue *queue)
     if (queue->waking >= queue->cores && !is_impatient_locked(queue))
         return NULL;
     return pop_seat_locked(queue);
-}
-
-/* Whether a worker that comes to take has to leave. */
-static bool
-leaves_locked(struct ix_queue *queue)
-{
-    return queue->broken || (queue->closed && queue->head == NULL && queue->in_hand == 0);
-}
-
-static void
-count_in_locked(struct ix_queue *queue)
-{
-    queue->counts.workers++;
-    queue->starting++;
-    atomic_store_explicit(&queue->leased, queue->counts.workers, memory_order_release);
-}
-
-static bool
-wants_worker_locked(struct ix_queue *queue, size_t demand)
-{
-    size_t coming = (size_t)queue->starting + queue->waking + queue->counts.parked;
-    if (queue->counts.workers >= queue->max_workers || demand <= coming)
-        return false;
-    count_in_locked(queue);
-    return true;
-}
-
-void
-ix_queue_count_in(struct ix_queue *queue)
-{
-    pthread_mutex_lock(&queue->lock);
-    count_in_locked(queue);
-    pthread_mutex_unlock(&queue->lock);
 }
 
 static struct ix_seat *
@@ -151,7 +128,7 @@ ix_queue_push(struct ix_queue *queue, struct ix_entry *entry)
     if (result == IX_PUSH_DONE) {
         queue->counts.submitted += entry->kind == IX_ENTRY_TASK;
         wake = append_locked(queue, entry);
-        if (wants_worker_locked(queue, queue->counts.queued))
+        if (ix_crew_wants_one_locked(queue, queue->counts.queued))
             result = IX_PUSH_NEEDS_WORKER;
     }
     pthread_mutex_unlock(&queue->lock);
@@ -185,8 +162,6 @@ ix_queue_nudge(struct ix_queue *queue)
     notify(wake);
 }
 
-static void wake_all_locked(struct ix_queue *queue);
-
 void
 ix_queue_put_down(struct ix_queue *queue)
 {
@@ -194,34 +169,6 @@ ix_queue_put_down(struct ix_queue *queue)
     queue->in_hand--;
     if (queue->closed && queue->head == NULL && queue->in_hand == 0)
         wake_all_locked(queue);
-    pthread_mutex_unlock(&queue->lock);
-}
-
-bool
-ix_queue_wants_worker(struct ix_queue *queue, size_t demand)
-{
-    pthread_mutex_lock(&queue->lock);
-    if (demand == 0)
-        demand = queue->counts.queued;
-    bool wanted = !leaves_locked(queue) && wants_worker_locked(queue, demand);
-    pthread_mutex_unlock(&queue->lock);
-    return wanted;
-}
-
-void
-ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat)
-{
-    uint64_t run = atomic_load_explicit(&seat->run, memory_order_relaxed);
-    memset(seat, 0, sizeof *seat);
-    atomic_store_explicit(&seat->run, run, memory_order_relaxed); /* numbers go on: see there */
-    ix_seat_wake(seat);
-    pthread_mutex_lock(&queue->lock);
-    assert(queue->starting > 0);
-    queue->starting--;
-    seat->next = queue->members;
-    if (seat->next != NULL)
-        seat->next->previous = seat;
-    queue->members = seat;
     pthread_mutex_unlock(&queue->lock);
 }
 
@@ -259,8 +206,8 @@ push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
     seat->below = queue->stack;
     queue->stack = seat;
     queue->counts.parked++;
-    seat->may_spin = has_idle_core_locked(queue,
-                                          1); /* the owner is awake, if work is to be expected */
+    /* The owner is awake, if work is to be expected. */
+    seat->may_spin = has_idle_core_locked(queue, 1);
 }
 
 /* The worker's own job is the oldest entry again: what came during the claim goes before the next one. */
@@ -288,7 +235,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
     }
     struct ix_entry *last = seat->entry;
     seat->entry = NULL;
-    if (leaves_locked(queue)) {
+    if (ix_queue_leaves_locked(queue)) {
         result = IX_TAKE_LEAVE;
         wake_all_locked(queue); /* those that parked while a job was in hand may leave, too */
     }
@@ -308,123 +255,6 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
     pthread_mutex_unlock(&queue->lock);
     notify(wake);
     return result;
-}
-
-static void
-count_seat(struct ix_queue_counts *counts, struct ix_seat *seat)
-{
-    /* Read in the opposite order of writing: no more are seen to have failed than to have finished. */
-    counts->failed += atomic_load_explicit(&seat->failed, memory_order_acquire);
-    counts->finished += atomic_load_explicit(&seat->finished, memory_order_relaxed);
-    counts->cancelled += atomic_load_explicit(&seat->cancelled, memory_order_relaxed);
-    counts->interrupted += atomic_load_explicit(&seat->interrupted, memory_order_relaxed);
-    counts->late += atomic_load_explicit(&seat->late, memory_order_relaxed);
-    counts->copied += atomic_load_explicit(&seat->copied, memory_order_relaxed);
-    counts->lent += atomic_load_explicit(&seat->lent, memory_order_relaxed);
-    counts->running += atomic_load_explicit(&seat->busy, memory_order_relaxed);
-}
-
-static void
-remove_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
-{
-    if (seat->next != NULL)
-        seat->next->previous = seat->previous;
-    if (seat->previous != NULL)
-        seat->previous->next = seat->next;
-    else
-        queue->members = seat->next;
-    count_seat(&queue->counts, seat);
-    queue->counts.running = 0;
-}
-
-static void
-count_out_locked(struct ix_queue *queue)
-{
-    uint32_t left = --queue->counts.workers;
-    atomic_store_explicit(&queue->leased, left, memory_order_release);
-    ix_park_wake_all(&queue->leased);
-}
-
-void
-ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat)
-{
-    pthread_mutex_lock(&queue->lock);
-    if (seat != NULL)
-        remove_seat_locked(queue, seat);
-    else
-        queue->starting--;
-    count_out_locked(queue);
-    pthread_mutex_unlock(&queue->lock);
-}
-
-bool
-ix_queue_hand_over(struct ix_queue *queue, struct ix_seat *seat)
-{
-    pthread_mutex_lock(&queue->lock);
-    size_t coming = (size_t)queue->starting + queue->waking + queue->counts.parked;
-    bool job_waits = queue->head != NULL
-                     && queue->head->kind == IX_ENTRY_JOB; /* work for several */
-    bool wanted = !queue->broken && (job_waits || queue->counts.queued > coming);
-    remove_seat_locked(queue, seat);
-    if (wanted)
-        queue->starting++; /* the count stays: no joiner sees a gap between the two */
-    else
-        count_out_locked(queue);
-    pthread_mutex_unlock(&queue->lock);
-    return wanted;
-}
-
-void
-ix_queue_let_go(struct ix_queue *queue, struct ix_seat *seat)
-{
-    pthread_mutex_lock(&queue->lock);
-    seat->entry = NULL;
-    pthread_mutex_unlock(&queue->lock);
-}
-
-bool
-ix_queue_abandon(struct ix_queue *queue, struct ix_seat *seat, const struct ix_present *present)
-{
-    pthread_mutex_lock(&queue->lock);
-    bool wanted = !leaves_locked(queue);
-    uint64_t finished = queue->counts.finished + present->finished;
-    remove_seat_locked(queue, seat);
-    queue->counts.abandoned++;
-    /* The worker may have counted its outcome already, just before it found that it came too late. */
-    if (present->entry->kind == IX_ENTRY_TASK && queue->counts.finished == finished) {
-        queue->counts.finished++;
-        queue->counts.failed++;
-    }
-    if (wanted)
-        queue->starting++;
-    else
-        count_out_locked(queue);
-    pthread_mutex_unlock(&queue->lock);
-    return wanted;
-}
-
-struct ix_present
-ix_queue_present(struct ix_queue *queue, struct ix_seat *seat)
-{
-    struct ix_present present = {0};
-    pthread_mutex_lock(&queue->lock); /* neither the entry nor its last reference goes meanwhile */
-    present.finished = atomic_load_explicit(&seat->finished, memory_order_acquire);
-    present.run = atomic_load_explicit(&seat->run, memory_order_acquire);
-    if (seat->entry != NULL && (present.run & 1)) {
-        present.entry = seat->entry;
-        present.claim = atomic_load_explicit(&seat->claim, memory_order_acquire);
-        ix_entry_acquire(present.entry);
-    }
-    pthread_mutex_unlock(&queue->lock);
-    return present;
-}
-
-static void
-wake_all_locked(struct ix_queue *queue)
-{
-    struct ix_seat *seat;
-    while ((seat = pop_seat_locked(queue)) != NULL)
-        notify(seat);
 }
 
 void
@@ -457,32 +287,4 @@ ix_queue_clear(struct ix_queue *queue)
     queue->cleared = true;
     pthread_mutex_unlock(&queue->lock);
     return entries;
-}
-
-enum ix_park
-ix_queue_join(struct ix_queue *queue, int64_t timeout_ns)
-{
-    int64_t deadline = timeout_ns < 0 ? 0 : ix_now_ns() + timeout_ns;
-    uint32_t leased;
-    while ((leased = atomic_load_explicit(&queue->leased, memory_order_acquire)) != 0) {
-        int64_t left = timeout_ns < 0 ? -1 : deadline - ix_now_ns();
-        if (timeout_ns >= 0 && left <= 0)
-            return IX_PARK_TIMEOUT;
-        if (ix_park_wait(&queue->leased, leased, left) == IX_PARK_INTERRUPTED)
-            return IX_PARK_INTERRUPTED;
-    }
-    pthread_mutex_lock(&queue->lock); /* the last to leave has let go of it now */
-    pthread_mutex_unlock(&queue->lock);
-    return IX_PARK_WOKEN;
-}
-
-struct ix_queue_counts
-ix_queue_count(struct ix_queue *queue)
-{
-    pthread_mutex_lock(&queue->lock);
-    struct ix_queue_counts counts = queue->counts;
-    for (struct ix_seat *seat = queue->members; seat != NULL; seat = seat->next)
-        count_seat(&counts, seat);
-    pthread_mutex_unlock(&queue->lock);
-    return counts;
 }

@@ -1,11 +1,13 @@
-/* The FIFO of a pool, the stack of workers that wait for it, and the count of those it has.
+/* The FIFO of a pool, and the stack of workers that wait for it; those who serve it are in crew.h.
  *
- * Everything is protected by one mutex, held for a few dozen instructions and never across a wait, a
- * wake-up or a GIL. A push wakes at most one parked worker, the one that parked last (its caches are
+ * Everything is protected by one mutex, held for a few dozen instructions and never across a wait or any call
+ * into Python. Wake-ups come after it, but for those by which the last workers leave. A push wakes at most one parked worker, the one that parked last (its caches are
  * warm), and none while as many woken workers as there are processors have yet to arrive: each that
  * arrives wakes the next if entries remain, so a burst does not become a storm of wake-ups. That patience
  * ends after a millisecond: a woken worker may be kept from arriving for long, by a thread that a task has
  * left in its interpreter and that does not let go of the GIL there.
+ *
+ * Context: any GIL or none, unless a function says otherwise. Locks: each takes the queue's.
  */
 #ifndef IX_QUEUE_H
 #define IX_QUEUE_H
@@ -14,14 +16,7 @@
 
 #include <pthread.h>
 
-/* What a worker runs at one moment. */
-struct ix_present {
-    struct ix_entry *entry; /* one reference, or NULL: nothing that could be interrupted */
-    uint64_t run;
-    uint64_t finished; /* tasks, before this run */
-    void *claim;
-};
-
+/* What has been done, and what is under way. */
 struct ix_queue_counts {
     uint64_t copied, lent; /* bytes that crossed by being copied, and without */
     uint64_t submitted;    /* tasks pushed */
@@ -61,16 +56,23 @@ struct ix_queue {
 enum ix_push { IX_PUSH_DONE, IX_PUSH_NEEDS_WORKER, IX_PUSH_CLOSED, IX_PUSH_BROKEN };
 enum ix_take { IX_TAKE_ENTRY, IX_TAKE_EMPTY, IX_TAKE_LEAVE };
 
+/* Whether a worker that comes to take has to leave. Locks: requires the queue's. */
+static inline bool
+ix_queue_leaves_locked(const struct ix_queue *queue)
+{
+    return queue->broken || (queue->closed && queue->head == NULL && queue->in_hand == 0);
+}
+
 /* Returns: 0, or an errno. */
 int ix_queue_init(struct ix_queue *queue, unsigned max_workers);
 void ix_queue_fini(struct ix_queue *queue); /* must be empty and without workers */
 
 /* Appends an entry; steals the reference unless it returns CLOSED or BROKEN.
  * NEEDS_WORKER: a worker has been counted in, and the caller must start one, or call
- * ix_queue_leave(). Context: any. Locks: takes the queue's. */
+ * ix_crew_leave(). */
 enum ix_push ix_queue_push(struct ix_queue *queue, struct ix_entry *entry);
-/* Whether a core is left over beside the workers that are awake and `others`: only then may spinning pay.
- * Context: any. Locks: takes the queue's. */
+/* Whether a core is left over beside the workers that are awake and `others`: only then may
+ * spinning pay. */
 bool ix_queue_has_idle_core(struct ix_queue *queue, unsigned others);
 /* What a push would return now: IX_PUSH_DONE, CLOSED or BROKEN. */
 enum ix_push ix_queue_refuses(struct ix_queue *queue);
@@ -78,51 +80,23 @@ enum ix_push ix_queue_refuses(struct ix_queue *queue);
 bool ix_queue_is_empty(struct ix_queue *queue);
 /* Puts a job back that was taken, behind what came meanwhile. A closed queue takes it too
  * while it has workers; one that is broken or was cleared does not: then it returns false and steals
- * nothing. Context: any. */
+ * nothing. */
 bool ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry);
 /* Wakes one more worker if any entry waits: for those who have waited long for an outcome, where none of the
- * woken may come and no further push either. Context: any. Locks: takes the queue's. */
+ * woken may come and no further push either. */
 void ix_queue_nudge(struct ix_queue *queue);
 /* The worker that took a job will not put it back: if the queue is closed, the others may leave. */
 void ix_queue_put_down(struct ix_queue *queue);
-/* Counts in one more worker if fewer than `demand` are unoccupied or on their way; then the caller
- * starts it. demand 0: as many as there are entries. */
-bool ix_queue_wants_worker(struct ix_queue *queue, size_t demand);
-/* Counts in one more worker whatever the demand: balances an ix_queue_leave() of one that comes after all. */
-void ix_queue_count_in(struct ix_queue *queue);
-
-/* A worker that was asked for arrives and takes its seat. */
-void ix_queue_arrive(struct ix_queue *queue, struct ix_seat *seat);
 /* Takes the oldest entry (the caller gets its reference), or puts the seat on the stack and returns
  * EMPTY: then ix_seat_sleep() follows, and another take. LEAVE: nothing more will come. Of the job that
  * it has just claimed from, a worker makes no further claim before what came meanwhile.
  * Context: the worker, its GIL held or not. */
 enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry);
-/* The worker is gone; `seat` is NULL if it never arrived. Wakes those in ix_queue_join(). */
-void ix_queue_leave(struct ix_queue *queue, struct ix_seat *seat);
-/* The same for a worker that goes although work may be left. True: its successor has been counted in
- * without a gap that a joiner could see; the caller starts it, or calls ix_queue_leave(queue, NULL). */
-bool ix_queue_hand_over(struct ix_queue *queue, struct ix_seat *seat);
-
-/* The worker will not take again: what it took last may be released. Context: the worker. */
-void ix_queue_let_go(struct ix_queue *queue, struct ix_seat *seat);
-/* The worker has been given up together with what it runs: it is counted out.
- * True: a successor has been counted in, as by ix_queue_hand_over(). Context: whoever abandons. */
-bool ix_queue_abandon(struct ix_queue *queue, struct ix_seat *seat,
-                      const struct ix_present *present);
-
-/* What the worker runs now. The caller releases the entry. Context: any. Locks: takes the queue's. */
-struct ix_present ix_queue_present(struct ix_queue *queue, struct ix_seat *seat);
-
 /* No more pushes; parked workers are woken to leave. Idempotent. */
 void ix_queue_close(struct ix_queue *queue);
 /* Closes, and refuses pushes as BROKEN; workers leave at once. Idempotent. */
 void ix_queue_break(struct ix_queue *queue);
 /* Takes every queued entry out for good: a list, oldest first, whose references are the caller's. */
 struct ix_entry *ix_queue_clear(struct ix_queue *queue);
-
-/* Sleeps until no worker is left. Context: no GIL held. Returns as ix_park_wait. */
-enum ix_park ix_queue_join(struct ix_queue *queue, int64_t timeout_ns);
-struct ix_queue_counts ix_queue_count(struct ix_queue *queue);
 
 #endif

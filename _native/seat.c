@@ -1,9 +1,18 @@
 #include "seat.h"
 
-void
-ix_seat_wake(struct ix_seat *seat)
+static void
+begin_work(struct ix_seat *seat)
 {
     atomic_store_explicit(&seat->awake_since, ix_coarse_now_ns(), memory_order_relaxed);
+}
+
+void
+ix_seat_begin(struct ix_seat *seat)
+{
+    /* Whoever has come too late for a run of the last lease may still look at its number. */
+    const size_t kept = sizeof seat->run;
+    memset((char *)seat + kept, 0, sizeof *seat - kept);
+    begin_work(seat);
 }
 
 void
@@ -44,7 +53,7 @@ ix_seat_sleep(struct ix_seat *seat)
     word = IX_SEAT_NUDGED;
     if (atomic_compare_exchange_strong(&seat->word, &word, IX_SEAT_WATCHING))
         return false;
-    ix_seat_wake(seat);
+    begin_work(seat);
     seat->woken = true;
     return true;
 }

@@ -22,6 +22,7 @@ enum ix_seat_word {
 /* Owned by the worker, and zero when it is made; on the queue's list from arrive to leave, and on its stack
  * while the worker waits. */
 struct ix_seat {
+    _Atomic uint64_t run;  /* written by the worker alone, in this lease and the next ones */
     _Atomic uint32_t word; /* enum ix_seat_word */
     bool woken;            /* the worker's own: notified, and counted in `waking` until it takes */
     bool may_spin;         /* likewise: when it parked, a core was left over */
@@ -32,7 +33,6 @@ struct ix_seat {
     struct ix_entry *entry; /* taken last: the worker keeps its reference until it has taken again,
                              * or has let go */
     /* Written by the worker alone, read by anybody: */
-    _Atomic uint64_t run;
     _Atomic int64_t deadline; /* of the run, on the clock of ix_now_ns(); 0: none */
     _Atomic(void *) claim;    /* of the run, where it is a map's */
     /* Likewise, before the worker publishes the outcome, so that whoever has seen that sees the count: */
@@ -52,8 +52,9 @@ bool ix_seat_sleep(struct ix_seat *seat);
 /* Makes a worker that waits return from ix_seat_sleep() for a moment; does nothing to one that does not
  * wait. Context: any; the seat must stay while this runs. */
 void ix_seat_nudge(struct ix_seat *seat);
-/* The worker is awake from now on. Context: the worker. */
-void ix_seat_wake(struct ix_seat *seat);
+/* All is as in a new seat, but that the numbers of runs go on; the worker is awake from now on. Context: the
+ * worker. Locks: none; the seat is at no queue. */
+void ix_seat_begin(struct ix_seat *seat);
 /* The worker has left; it has been awake for no time as yet. Context: the worker. */
 void ix_seat_rest(struct ix_seat *seat);
 /* How long the worker has been awake since it arrived, in nanoseconds, to some milliseconds. Context: any. */

@@ -13,7 +13,7 @@
 #include "codec.h"
 #include "claim.h"
 #include "outbox.h"
-#include "queue.h"
+#include "crew.h"
 #include "runtime.h"
 
 struct ix_module {

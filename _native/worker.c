@@ -188,7 +188,7 @@ is_through(struct ix_worker *self, uint64_t max_runs)
 }
 
 /* Context: own GIL, or none without an interpreter; released while there is nothing to do. What was taken is released only once the seat
- * does not show it any more: see ix_queue_present(). */
+ * does not show it any more: see ix_crew_present(). */
 static void
 serve(struct ix_worker *self, uint64_t max_runs)
 {
@@ -211,7 +211,7 @@ serve(struct ix_worker *self, uint64_t max_runs)
         if (is_through(self, max_runs))
             break;
     }
-    ix_queue_let_go(queue, &self->seat);
+    ix_crew_let_go(queue, &self->seat);
     ix_entry_release(last);
 }
 
@@ -238,7 +238,7 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
     self->pool = pool;
     self->runs = 0;
     self->seated = true;
-    ix_queue_arrive(&pool->queue, &self->seat);
+    ix_crew_arrive(&pool->queue, &self->seat);
     ix_worker_to_own(self);
     struct ix_releases *releases = self->inside.codec.releases;
     if (releases != NULL)
@@ -279,11 +279,11 @@ worker_leave(struct ix_worker *self, PyObject *args)
         return NULL;
     }
     if (!self->seated)
-        ix_queue_leave(&pool->queue, NULL);
+        ix_crew_leave(&pool->queue, NULL);
     else if (worn)
-        successor = ix_queue_hand_over(&pool->queue, &self->seat);
+        successor = ix_crew_hand_over(&pool->queue, &self->seat);
     else
-        ix_queue_leave(&pool->queue, &self->seat);
+        ix_crew_leave(&pool->queue, &self->seat);
     self->seated = false;
     ix_seat_rest(&self->seat);
     if (!stuck) /* what runs in the interpreter may still ask for the pool, which its thread holds */
@@ -411,7 +411,7 @@ static struct ix_present
 present_of(struct ix_worker *self)
 {
     struct ix_present nothing = {0};
-    return self->pool == NULL ? nothing : ix_queue_present(&self->pool->queue, &self->seat);
+    return self->pool == NULL ? nothing : ix_crew_present(&self->pool->queue, &self->seat);
 }
 
 PyDoc_STRVAR(worker_present_doc, "present($self, future=..., /)\n--\n\n"

@@ -34,6 +34,7 @@ CORE = [
     "entry.c",
     "task.c",
     "seat.c",
+    "crew.c",
     "queue.c",
     "outbox.c",
     "pace.c",
@@ -114,7 +115,7 @@ class Build:
         ffi = FFI()
         for name in self.declarations:
             ffi.cdef((HERE / name).read_text())
-        headers = ["queue.h", "outbox.h", "claim.h", "gate.h", "alarm.h", "memory.h"]
+        headers = ["crew.h", "outbox.h", "claim.h", "gate.h", "alarm.h", "memory.h"]
         headers += ["scenes.h"] if "stepped" in self.name else ["stress.h", "pairs.h"]
         ffi.set_source(
             self.name,

@@ -11,10 +11,10 @@
 #include "alarm.h"
 #include "claim.h"
 #include "gate.h"
-#include "job.h"
+#include "claim.h"
 #include "memory.h"
 #include "outbox.h"
-#include "queue.h"
+#include "crew.h"
 
 /* How many operations there are, and the name of one. */
 int pairs_count(void);

@@ -29,14 +29,14 @@ class Rig:
         """Push a task, and count out the worker that the queue may ask for."""
         entry = entry or self.task()
         if self.lib.ix_queue_push(self.queue, entry) == self.lib.IX_PUSH_NEEDS_WORKER:
-            self.lib.ix_queue_leave(self.queue, self.core.ffi.NULL)
+            self.lib.ix_crew_leave(self.queue, self.core.ffi.NULL)
         return entry
 
     def worker(self) -> CData:
         """The seat of a worker that has arrived."""
         seat = self.core.new("struct ix_seat")
-        assert self.lib.ix_queue_wants_worker(self.queue, 10_000)
-        self.lib.ix_queue_arrive(self.queue, seat)
+        assert self.lib.ix_crew_wants_one(self.queue, 10_000)
+        self.lib.ix_crew_arrive(self.queue, seat)
         return seat
 
     def take(self, seat: CData) -> CData | str:
@@ -64,7 +64,7 @@ class Rig:
 
     def counts(self, *names: str) -> tuple[int, ...]:
         """Some of the queue's counts."""
-        counts = self.lib.ix_queue_count(self.queue)
+        counts = self.lib.ix_crew_count(self.queue)
         return tuple(int(getattr(counts, name)) for name in names)
 
     def close(self) -> None:
@@ -82,4 +82,4 @@ class Rig:
 def leave(rig: Rig, *seats: CData) -> None:
     """Let workers leave; NULL stands for one that never arrived."""
     for seat in seats:
-        rig.lib.ix_queue_leave(rig.queue, seat)
+        rig.lib.ix_crew_leave(rig.queue, seat)

@@ -188,9 +188,9 @@ work(int me, int max_runs)
             break;
     }
     if (took == IX_TAKE_LEAVE)
-        ix_queue_leave(&scene.queue, seat);
-    else if (ix_queue_hand_over(&scene.queue, seat))
-        ix_queue_arrive(&scene.queue, seat), count += work(me, 0); /* the successor, in its place */
+        ix_crew_leave(&scene.queue, seat);
+    else if (ix_crew_hand_over(&scene.queue, seat))
+        ix_crew_arrive(&scene.queue, seat), count += work(me, 0); /* the successor, in its place */
     return count + (max_runs != 0 || took == IX_TAKE_LEAVE);
 }
 
@@ -221,7 +221,7 @@ end_queue(int how)
 static int
 join(void)
 {
-    enum ix_park result = ix_queue_join(&scene.queue, -1);
+    enum ix_park result = ix_crew_join(&scene.queue, -1);
     if (result == IX_PARK_WOKEN)
         scene_check(__atomic_load_n(&scene.queue.leased, IX_SC) == 0,
                     "a join was over before the workers");

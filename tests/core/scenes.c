@@ -82,8 +82,8 @@ set_up_queue(const struct scene_spec *spec)
     for (int i = 0; i < spec->count; i++) {
         if (spec->actors[i].body != ACT_WORK)
             continue;
-        ix_queue_wants_worker(&scene.queue, SCENE_ENTRIES);
-        ix_queue_arrive(&scene.queue, &scene.seats[i]);
+        ix_crew_wants_one(&scene.queue, SCENE_ENTRIES);
+        ix_crew_arrive(&scene.queue, &scene.seats[i]);
         __atomic_store_n(&scene.seats[i].spin.score, spec->spins, IX_SC);
     }
     for (int i = 0; i < SCENE_ENTRIES; i++)

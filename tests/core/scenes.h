@@ -8,7 +8,7 @@
 #include "gate.h"
 #include "claim.h"
 #include "outbox.h"
-#include "queue.h"
+#include "crew.h"
 
 enum scene_body {
     ACT_RUN,    /* a worker with the task; param: it would publish itself, as a deputy */

@@ -94,7 +94,7 @@ nap_and_watch(struct episode *episode, const char *what)
         episode->watched_since = now;
     }
     if (now - episode->watched_since > PATIENCE_NS) {
-        struct ix_queue_counts counts = ix_queue_count(&episode->queue);
+        struct ix_queue_counts counts = ix_crew_count(&episode->queue);
         fprintf(stderr,
                 "stress, seed %llu: %s for ever; %zu queued, %u running, %u workers, "
                 "%u parked, %u threads, %llu faults %s\n",
@@ -150,13 +150,13 @@ work(void *arg)
     struct episode *episode = arg;
     struct random random = stress_stream(episode);
     struct ix_seat *seat = calloc(1, sizeof *seat);
-    ix_queue_arrive(&episode->queue, seat);
+    ix_crew_arrive(&episode->queue, seat);
     bool worn = serve(episode, seat, &random);
     episode->alive--;
     if (!worn) {
-        ix_queue_leave(&episode->queue, seat);
+        ix_crew_leave(&episode->queue, seat);
     }
-    else if (ix_queue_hand_over(&episode->queue, seat)) {
+    else if (ix_crew_hand_over(&episode->queue, seat)) {
         COUNT(episode, replaced);
         start_worker(episode);
     }
@@ -177,8 +177,8 @@ stress_start_worker(struct episode *episode, struct random *random)
 {
     while (stress_random(random, 16) == 0) { /* no thread to be had, say */
         COUNT(episode, not_started);
-        ix_queue_leave(&episode->queue, NULL);
-        if (!ix_queue_wants_worker(&episode->queue, 0))
+        ix_crew_leave(&episode->queue, NULL);
+        if (!ix_crew_wants_one(&episode->queue, 0))
             return;
     }
     start_worker(episode);
@@ -190,7 +190,7 @@ watch(void *arg)
     struct episode *episode = arg;
     struct ix_queue *queue = &episode->queue;
     while (!episode->over) {
-        struct ix_queue_counts counts = ix_queue_count(queue);
+        struct ix_queue_counts counts = ix_crew_count(queue);
         CHECK(episode, counts.workers <= episode->plan->workers, counts.workers);
         CHECK(episode, counts.running + counts.parked <= counts.workers, counts.running);
         CHECK(episode, counts.failed <= counts.finished, counts.failed);
@@ -279,7 +279,7 @@ end_queue(struct episode *episode, struct random *random)
 static void
 join_queue(struct episode *episode, struct random *random)
 {
-    while (ix_queue_join(&episode->queue, stress_random(random, 2000000)) != IX_PARK_WOKEN)
+    while (ix_crew_join(&episode->queue, stress_random(random, 2000000)) != IX_PARK_WOKEN)
         nap_and_watch(episode, "joining");
 }
 
@@ -287,7 +287,7 @@ static void
 check_counts(struct episode *episode)
 {
     struct stress_tally *tally = episode->tally;
-    struct ix_queue_counts counts = ix_queue_count(&episode->queue);
+    struct ix_queue_counts counts = ix_crew_count(&episode->queue);
     CHECK(episode, counts.submitted == tally->created - tally->refused, counts.submitted);
     CHECK(episode, counts.finished == tally->ran, counts.finished);
     CHECK(episode, counts.failed == tally->failed, counts.failed);

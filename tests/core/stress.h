@@ -21,7 +21,7 @@
 #include "claim.h"
 #include "memory.h"
 #include "outbox.h"
-#include "queue.h"
+#include "crew.h"
 
 enum stress_ending {
     STRESS_DRAIN, /* close once all is pushed: everything runs */

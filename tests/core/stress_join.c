@@ -7,10 +7,10 @@ come_and_go(void *arg)
     struct ix_queue *queue = arg;
     struct ix_seat seat = {0};
     struct ix_entry *entry;
-    ix_queue_arrive(queue, &seat);
+    ix_crew_arrive(queue, &seat);
     while (ix_queue_take(queue, &seat, &entry) == IX_TAKE_EMPTY)
         ix_seat_sleep(&seat);
-    ix_queue_leave(queue, &seat);
+    ix_crew_leave(queue, &seat);
     return NULL;
 }
 
@@ -22,12 +22,12 @@ stress_join(unsigned rounds)
         pthread_t threads[2];
         ix_queue_init(queue, 2);
         for (int i = 0; i < 2; i++) {
-            if (!ix_queue_wants_worker(queue, (size_t)i + 1)
+            if (!ix_crew_wants_one(queue, (size_t)i + 1)
                 || pthread_create(&threads[i], NULL, come_and_go, queue) != 0)
                 abort();
         }
         ix_queue_close(queue);
-        while (ix_queue_join(queue, -1) != IX_PARK_WOKEN)
+        while (ix_crew_join(queue, -1) != IX_PARK_WOKEN)
             ;
         ix_queue_fini(queue);
         free(queue);

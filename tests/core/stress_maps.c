@@ -145,7 +145,7 @@ seal_one(struct episode *episode, struct map *map, struct random *random)
     if (push == 1 && !put_into_queue(episode, map, random))
         return false;
     size_t unclaimed = map->job->unclaimed;
-    while (unclaimed != 0 && ix_queue_wants_worker(&episode->queue, unclaimed))
+    while (unclaimed != 0 && ix_crew_wants_one(&episode->queue, unclaimed))
         stress_start_worker(episode, random);
     return true;
 }

@@ -190,7 +190,7 @@ pairs_push_entry(struct world *world, struct ix_entry *entry)
 {
     enum ix_push pushed = ix_queue_push(&world->queue, entry);
     if (pushed == IX_PUSH_NEEDS_WORKER)
-        ix_queue_leave(&world->queue, NULL); /* no thread to be had, say */
+        ix_crew_leave(&world->queue, NULL); /* no thread to be had, say */
     else if (pushed != IX_PUSH_DONE)
         ix_entry_release(entry);
 }
@@ -206,17 +206,17 @@ void
 pairs_ask_for_workers(struct world *world, int me)
 {
     (void)me;
-    if (ix_queue_wants_worker(&world->queue, 5))
-        ix_queue_leave(&world->queue, NULL);
-    ix_queue_count_in(&world->queue);
-    ix_queue_leave(&world->queue, NULL);
+    if (ix_crew_wants_one(&world->queue, 5))
+        ix_crew_leave(&world->queue, NULL);
+    ix_crew_count_in(&world->queue);
+    ix_crew_leave(&world->queue, NULL);
 }
 
 void
 pairs_ask_for_counts(struct world *world, int me)
 {
     (void)me;
-    struct ix_queue_counts counts = ix_queue_count(&world->queue);
+    struct ix_queue_counts counts = ix_crew_count(&world->queue);
     EXPECT(world, counts.failed <= counts.finished);
     ix_queue_is_empty(&world->queue);
     ix_queue_refuses(&world->queue);
@@ -267,5 +267,5 @@ void
 pairs_join_queue(struct world *world, int me)
 {
     (void)me;
-    ix_queue_join(&world->queue, 50000);
+    ix_crew_join(&world->queue, 50000);
 }

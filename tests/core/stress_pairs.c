@@ -55,8 +55,8 @@ init_queue(struct world *world)
 {
     ix_queue_init(&world->queue, 4);
     for (int me = 0; me < 2; me++) {
-        ix_queue_count_in(&world->queue);
-        ix_queue_arrive(&world->queue, &world->seats[me]);
+        ix_crew_count_in(&world->queue);
+        ix_crew_arrive(&world->queue, &world->seats[me]);
     }
     pairs_push_entry(world, &pairs_make_task()->entry);
     ix_job_acquire(world->job);
@@ -111,7 +111,7 @@ fini(struct world *world)
             ix_attachment_release(world->lent);
         pthread_mutex_destroy(&world->gil[me]);
     }
-    EXPECT(world, ix_queue_join(&world->queue, 0) == IX_PARK_WOKEN);
+    EXPECT(world, ix_crew_join(&world->queue, 0) == IX_PARK_WOKEN);
     pairs_discard(ix_queue_clear(&world->queue));
     pairs_fetch(world, 0);
     EXPECT(world, world->returned == 1);

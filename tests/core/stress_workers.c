@@ -66,7 +66,7 @@ pairs_work_on(struct world *world, int me, struct ix_entry *entry)
         ix_task_acquire((struct ix_task *)entry);
         kept = pairs_run_task(world, me, (struct ix_task *)entry);
     }
-    ix_queue_let_go(&world->queue, seat);
+    ix_crew_let_go(&world->queue, seat);
     ix_entry_release(entry);
     world->gone[me] = !kept; /* then whoever abandoned it has counted it out */
 }
@@ -93,7 +93,7 @@ pairs_work(struct world *world, int me)
 void
 pairs_leave(struct world *world, int me)
 {
-    ix_queue_leave(&world->queue, &world->seats[me]);
+    ix_crew_leave(&world->queue, &world->seats[me]);
     ix_seat_rest(&world->seats[me]);
     world->gone[me] = true;
 }
@@ -101,8 +101,8 @@ pairs_leave(struct world *world, int me)
 void
 pairs_hand_over(struct world *world, int me)
 {
-    if (ix_queue_hand_over(&world->queue, &world->seats[me]))
-        ix_queue_leave(&world->queue, NULL);
+    if (ix_crew_hand_over(&world->queue, &world->seats[me]))
+        ix_crew_leave(&world->queue, NULL);
     world->gone[me] = true;
 }
 
@@ -138,13 +138,13 @@ pairs_give_up(struct world *world, int me)
 {
     struct ix_seat *seat = &world->seats[1 - me];
     pthread_mutex_lock(&world->owner);
-    struct ix_present present = ix_queue_present(&world->queue, seat);
+    struct ix_present present = ix_crew_present(&world->queue, seat);
     if (present.entry != NULL) {
         bool given_up = present.entry->kind == IX_ENTRY_JOB
                             ? forsake(world, seat, &present)
                             : abandon_task(world, (struct ix_task *)present.entry);
-        if (given_up && ix_queue_abandon(&world->queue, seat, &present))
-            ix_queue_leave(&world->queue, NULL);
+        if (given_up && ix_crew_abandon(&world->queue, seat, &present))
+            ix_crew_leave(&world->queue, NULL);
         ix_entry_release(present.entry);
     }
     pthread_mutex_unlock(&world->owner);
@@ -155,7 +155,7 @@ void
 pairs_interrupt(struct world *world, int me)
 {
     struct ix_seat *seat = &world->seats[1 - me];
-    struct ix_present present = ix_queue_present(&world->queue, seat);
+    struct ix_present present = ix_crew_present(&world->queue, seat);
     if (present.entry == NULL)
         return;
     pthread_mutex_lock(&world->gil[1 - me]);

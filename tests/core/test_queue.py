@@ -94,16 +94,16 @@ def test_a_busy_worker_does_not_count_as_coming(rig: Rig) -> None:
 
 def test_a_worker_that_could_not_be_started_is_asked_for_again(rig: Rig) -> None:
     assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_NEEDS_WORKER
-    assert not rig.lib.ix_queue_wants_worker(rig.queue, 0)
+    assert not rig.lib.ix_crew_wants_one(rig.queue, 0)
     leave(rig, rig.core.ffi.NULL)
-    assert rig.lib.ix_queue_wants_worker(rig.queue, 0)
+    assert rig.lib.ix_crew_wants_one(rig.queue, 0)
     leave(rig, rig.core.ffi.NULL)
 
 
 @pytest.mark.parametrize(("demand", "workers"), [(1, 1), (3, 3), (4, 4), (100, 4)])
 def test_workers_are_wanted_up_to_the_demand(rig: Rig, demand: int, workers: int) -> None:
     wanted = 0
-    while rig.lib.ix_queue_wants_worker(rig.queue, demand):
+    while rig.lib.ix_crew_wants_one(rig.queue, demand):
         wanted += 1
     assert wanted == workers
     leave(rig, *[rig.core.ffi.NULL] * workers)
@@ -111,46 +111,46 @@ def test_workers_are_wanted_up_to_the_demand(rig: Rig, demand: int, workers: int
 
 def test_a_worker_that_comes_although_it_was_given_up_keeps_its_count(rig: Rig) -> None:
     assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_NEEDS_WORKER
-    rig.lib.ix_queue_count_in(rig.queue)
-    rig.lib.ix_queue_leave(rig.queue, rig.core.ffi.NULL)  # the one that was given up
+    rig.lib.ix_crew_count_in(rig.queue)
+    rig.lib.ix_crew_leave(rig.queue, rig.core.ffi.NULL)  # the one that was given up
     assert rig.counts("workers") == (1,)
     seat = rig.core.new("struct ix_seat")
-    rig.lib.ix_queue_arrive(rig.queue, seat)
+    rig.lib.ix_crew_arrive(rig.queue, seat)
     assert rig.take(seat) != "EMPTY"
     leave(rig, seat)
     assert rig.queue.leased == 0
 
 
 def test_no_worker_is_wanted_for_nothing(rig: Rig) -> None:
-    assert not rig.lib.ix_queue_wants_worker(rig.queue, 0)
+    assert not rig.lib.ix_crew_wants_one(rig.queue, 0)
 
 
 def test_no_worker_is_wanted_that_would_have_to_leave_at_once(rig: Rig) -> None:
     rig.lib.ix_queue_close(rig.queue)
-    assert not rig.lib.ix_queue_wants_worker(rig.queue, 5)
+    assert not rig.lib.ix_crew_wants_one(rig.queue, 5)
 
 
 def test_a_closed_queue_wants_workers_for_what_is_left(rig: Rig) -> None:
     rig.push()
     rig.lib.ix_queue_close(rig.queue)
-    assert rig.lib.ix_queue_wants_worker(rig.queue, 0)
+    assert rig.lib.ix_crew_wants_one(rig.queue, 0)
     leave(rig, rig.core.ffi.NULL)
 
 
 def test_a_worn_worker_hands_over_to_its_successor_without_a_gap(rig: Rig) -> None:
     seat = rig.worker()
     rig.push()
-    assert rig.lib.ix_queue_hand_over(rig.queue, seat)
+    assert rig.lib.ix_crew_hand_over(rig.queue, seat)
     assert rig.queue.leased == 1
     assert rig.counts("workers") == (1,)
-    rig.lib.ix_queue_arrive(rig.queue, seat)
+    rig.lib.ix_crew_arrive(rig.queue, seat)
     assert rig.take(seat) not in ("EMPTY", "LEAVE")
     leave(rig, seat)
 
 
 def test_a_worn_worker_just_leaves_where_nothing_is_left(rig: Rig) -> None:
     seat = rig.worker()
-    assert not rig.lib.ix_queue_hand_over(rig.queue, seat)
+    assert not rig.lib.ix_crew_hand_over(rig.queue, seat)
     assert rig.queue.leased == 0
 
 
@@ -158,7 +158,7 @@ def test_a_worn_worker_just_leaves_where_enough_are_coming(rig: Rig) -> None:
     seat, other = rig.worker(), rig.worker()
     assert rig.take(other) == "EMPTY"
     rig.push()
-    assert not rig.lib.ix_queue_hand_over(rig.queue, seat)
+    assert not rig.lib.ix_crew_hand_over(rig.queue, seat)
     rig.wake(other)
     rig.take(other)
     leave(rig, other)
@@ -167,7 +167,7 @@ def test_a_worn_worker_just_leaves_where_enough_are_coming(rig: Rig) -> None:
 def test_each_worn_worker_is_replaced_while_a_job_waits(rig: Rig) -> None:
     rig.push(rig.job())
     seats = [rig.worker() for _ in range(3)]
-    assert all(rig.lib.ix_queue_hand_over(rig.queue, seat) for seat in seats)
+    assert all(rig.lib.ix_crew_hand_over(rig.queue, seat) for seat in seats)
     assert rig.counts("workers") == (3,)
     leave(rig, *[rig.core.ffi.NULL] * 3)
 
@@ -176,7 +176,7 @@ def test_a_worn_worker_of_a_broken_queue_just_leaves(rig: Rig) -> None:
     seat = rig.worker()
     rig.push()
     rig.lib.ix_queue_break(rig.queue)
-    assert not rig.lib.ix_queue_hand_over(rig.queue, seat)
+    assert not rig.lib.ix_crew_hand_over(rig.queue, seat)
 
 
 # ---- sleeping and waking ----

@@ -25,7 +25,7 @@ def test_a_broken_queue_refuses_pushes_and_gives_nothing(rig: Rig) -> None:
     assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_BROKEN
     assert rig.lib.ix_queue_refuses(rig.queue) == rig.lib.IX_PUSH_BROKEN
     assert rig.take(seat) == "LEAVE"
-    assert not rig.lib.ix_queue_wants_worker(rig.queue, 5)
+    assert not rig.lib.ix_crew_wants_one(rig.queue, 5)
     leave(rig, seat)
 
 
@@ -112,14 +112,14 @@ def test_nobody_is_left_asleep_when_a_job_is_cleared_out_of_a_closed_queue(rig: 
 
 
 def test_a_join_without_workers_is_over_at_once(rig: Rig) -> None:
-    assert rig.lib.ix_queue_join(rig.queue, -1) == rig.lib.IX_PARK_WOKEN
+    assert rig.lib.ix_crew_join(rig.queue, -1) == rig.lib.IX_PARK_WOKEN
 
 
 def test_a_join_ends_when_the_last_worker_leaves(rig: Rig) -> None:
     seats = [rig.worker() for _ in range(3)]
 
     def join() -> int:
-        while (result := rig.lib.ix_queue_join(rig.queue, -1)) == rig.lib.IX_PARK_INTERRUPTED:
+        while (result := rig.lib.ix_crew_join(rig.queue, -1)) == rig.lib.IX_PARK_INTERRUPTED:
             pass
         return int(result)
 
@@ -131,16 +131,16 @@ def test_a_join_ends_when_the_last_worker_leaves(rig: Rig) -> None:
 
 
 def test_a_join_counts_workers_that_have_not_arrived_yet(rig: Rig) -> None:
-    assert rig.lib.ix_queue_wants_worker(rig.queue, 1)
-    assert rig.lib.ix_queue_join(rig.queue, MS) == rig.lib.IX_PARK_TIMEOUT
+    assert rig.lib.ix_crew_wants_one(rig.queue, 1)
+    assert rig.lib.ix_crew_join(rig.queue, MS) == rig.lib.IX_PARK_TIMEOUT
     leave(rig, rig.core.ffi.NULL)
-    assert rig.lib.ix_queue_join(rig.queue, MS) == rig.lib.IX_PARK_WOKEN
+    assert rig.lib.ix_crew_join(rig.queue, MS) == rig.lib.IX_PARK_WOKEN
 
 
 @pytest.mark.parametrize("timeout_ns", [0, 2 * MS])
 def test_a_join_ends_with_its_time(rig: Rig, timeout_ns: int) -> None:
     seat = rig.worker()
-    assert rig.lib.ix_queue_join(rig.queue, timeout_ns) == rig.lib.IX_PARK_TIMEOUT
+    assert rig.lib.ix_crew_join(rig.queue, timeout_ns) == rig.lib.IX_PARK_TIMEOUT
     leave(rig, seat)
 
 
