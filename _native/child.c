@@ -59,7 +59,7 @@ child_dealloc(struct child *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     drop_kept(self);
-    ix_worker_forget_notes(&self->worker);
+    ix_note_nothing(&self->worker);
     ix_inside_clear(&self->worker.inside);
     type->tp_free(self);
     Py_DECREF(type);
@@ -110,7 +110,7 @@ keep(struct child *self, struct ix_callable *callable, struct ix_attachments **o
         self->of_message = move(of_message);
     }
     ix_callable_release(callable);
-    ix_worker_forget_notes(&self->worker);
+    ix_note_nothing(&self->worker);
 }
 
 /* Descriptions of what the outcome refers to. Returns a new list, or NULL with an exception set. */

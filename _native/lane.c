@@ -112,7 +112,7 @@ ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffe
     struct luggage luggage;
     PyObject *answer = NULL;
     outcome->length = 0;
-    ix_worker_to_owner(worker);
+    ix_gil_to_owner(worker);
     if (pack_luggage(&luggage, worker, callable, task->attachments, 0, UINT32_MAX) == 0)
         answer = PyObject_CallMethod((PyObject *)worker->pool, "run_in_process", "iIIy#y#NN",
                                      (int)task->lane, (unsigned int)callable->id,
@@ -120,7 +120,7 @@ ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffe
                                      (Py_ssize_t)callable->length, ix_task_data(task),
                                      (Py_ssize_t)task->length, luggage.attached, luggage.large);
     enum ix_outcome kind = put_answer(worker, answer, outcome);
-    ix_worker_to_own(worker);
+    ix_gil_to_own(worker);
     return kind;
 }
 
@@ -128,7 +128,7 @@ bool
 ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *callable,
               struct ix_buffer *outcome)
 {
-    ix_worker_to_owner(worker);
+    ix_gil_to_owner(worker);
     PyObject *answer = PyObject_CallMethod(
         (PyObject *)worker->pool, "refused", "iIy#szy#", (int)own, (unsigned int)callable->form,
         callable->data, (Py_ssize_t)callable->length, worker->refused, worker->unloaded,
@@ -140,8 +140,8 @@ ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *callab
         Py_DECREF(answer);
     else
         put_answer(worker, answer, outcome);
-    ix_worker_to_own(worker);
-    ix_worker_forget_notes(worker);
+    ix_gil_to_own(worker);
+    ix_note_nothing(worker);
     return moves;
 }
 
@@ -214,7 +214,7 @@ run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim, u
     PyObject *outcomes, *large;
     struct luggage luggage;
 
-    ix_worker_to_owner(worker);
+    ix_gil_to_owner(worker);
     PyObject *result = NULL;
     if (pack_luggage(&luggage, worker, callable, rest.segment->attachments, rest.first,
                      rest.first + rest.count)
@@ -236,7 +236,7 @@ run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim, u
     if (stopped != IX_STOP_NONE)
         ix_seat_count_stop(&worker->seat, stopped == IX_STOP_LATE);
     Py_XDECREF(result);
-    ix_worker_to_own(worker);
+    ix_gil_to_own(worker);
     return verdict;
 }
 

@@ -103,6 +103,14 @@ ix_note_refusal(struct ix_worker *worker, bool loading)
     return worker->refused != NULL;
 }
 
+void
+ix_note_nothing(struct ix_worker *worker)
+{
+    worker->unloaded = NULL;
+    free(worker->refused);
+    worker->refused = NULL;
+}
+
 /* ---- loading ---- */
 
 /* Asks the owner's pool for bytes: calls its method `name`, with a callable if one is given. Returns them
@@ -116,7 +124,7 @@ ask_owner(struct ix_worker *worker, const char *name, struct ix_callable *callab
 
     if (pool == NULL)
         return NULL; /* in a child process: its owner sees why, and asks again */
-    ix_worker_to_owner(worker);
+    ix_gil_to_owner(worker);
     if (callable == NULL)
         bytes = PyObject_CallMethod(pool, name, NULL);
     else
@@ -131,7 +139,7 @@ ask_owner(struct ix_worker *worker, const char *name, struct ix_callable *callab
     if (bytes == NULL)
         PyErr_Clear(); /* see above */
     Py_XDECREF(bytes);
-    ix_worker_to_own(worker);
+    ix_gil_to_own(worker);
     return copy;
 }
 

@@ -111,7 +111,7 @@ PyDoc_STRVAR(interpreters_ended_doc, "interpreters_ended($module, /)\n--\n\n"
 static PyObject *
 interpreters_ended(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    return PyLong_FromUnsignedLongLong(ix_worker_interpreters_ended());
+    return PyLong_FromUnsignedLongLong(ix_interpreter_count_ended());
 }
 
 PyDoc_STRVAR(hide_interpreters_doc, "hide_interpreters($module, /)\n--\n\n"

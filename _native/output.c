@@ -84,12 +84,12 @@ ix_output_tell_owner(PyObject *Py_UNUSED(module), PyObject *bytes)
         Py_RETURN_FALSE;
     const char *data = PyBytes_AS_STRING(bytes); /* nobody changes it while the GIL is let go */
     Py_ssize_t length = PyBytes_GET_SIZE(bytes);
-    ix_worker_to_owner(worker);
+    ix_gil_to_owner(worker);
     PyObject *pool = (PyObject *)worker->pool;
     PyObject *result = PyObject_CallMethod(pool, "deliver_output", "y#", data, length);
     if (result == NULL)
         PyErr_WriteUnraisable(pool); /* the owner's stream failed: the task has not */
     Py_XDECREF(result);
-    ix_worker_to_own(worker);
+    ix_gil_to_own(worker);
     Py_RETURN_TRUE;
 }

@@ -109,14 +109,6 @@ flush_output(struct ix_worker *worker)
 
 /* ---- calls ---- */
 
-void
-ix_worker_forget_notes(struct ix_worker *worker)
-{
-    worker->unloaded = NULL;
-    free(worker->refused);
-    worker->refused = NULL;
-}
-
 enum ix_outcome
 ix_worker_call(struct ix_worker *worker, struct ix_callable *callable, struct ix_reader *arguments,
                struct ix_task *task, struct ix_buffer *outcome)
@@ -156,9 +148,9 @@ deliver(struct ix_worker *worker, struct ix_task *task, uint32_t flags)
         ix_outbox_ring(outbox);
         return;
     }
-    ix_worker_to_owner(worker);
+    ix_gil_to_owner(worker);
     ix_future_publish_all(outbox, ix_outbox_take(outbox), true);
-    ix_worker_to_own(worker);
+    ix_gil_to_own(worker);
 }
 
 /* Opens a run of its own: for an item that has a time limit, and for what goes on elsewhere. */

@@ -1,114 +1,9 @@
-/* Worker: the only code that creates, enters and ends interpreters.
+/* Worker: the Python face of a thread of the owner that has an interpreter of its own.
  *
- * A worker is a thread of the owner that has an interpreter of its own, and so two thread states. It
- * holds at most one GIL at a time and moves between the two by letting go of one before it takes the other:
- * no thread ever waits for a GIL while it holds another, so GILs cannot deadlock.
- *
- * All methods are called on the worker's own thread and enter and leave with the owner's GIL.
+ * All methods enter and leave with the owner's GIL. They are called on the worker's own thread, but for those that
+ * say otherwise: they look, or end a wait.
  */
 #include "worker.h"
-
-void
-ix_worker_to_owner(struct ix_worker *self)
-{
-    if (self->own_ts != NULL)
-        self->own_ts = PyEval_SaveThread();
-    PyEval_RestoreThread(self->owner_ts);
-}
-
-void
-ix_worker_to_own(struct ix_worker *self)
-{
-    self->owner_ts = PyEval_SaveThread();
-    if (self->own_ts != NULL)
-        PyEval_RestoreThread(self->own_ts);
-}
-
-/* Daemon threads and fork would outlive, or copy, an interpreter that knows nothing of it. */
-static const PyInterpreterConfig config = {
-    .use_main_obmalloc = 0,
-    .allow_fork = 0,
-    .allow_exec = 0,
-    .allow_threads = 1,
-    .allow_daemon_threads = 0,
-    .check_multi_interp_extensions = 1,
-    .gil = PyInterpreterConfig_OWN_GIL,
-};
-
-/* The text of the exception that is set, as raw memory that the caller frees, or NULL. Context: own GIL. */
-static char *
-error_text(void)
-{
-    PyObject *error = PyErr_GetRaisedException();
-    PyObject *text = PyUnicode_FromFormat("%s: %S", Py_TYPE(error)->tp_name, error);
-    const char *utf8 = text == NULL ? NULL : PyUnicode_AsUTF8(text);
-    char *copy = utf8 == NULL ? NULL : strdup(utf8);
-    Py_XDECREF(text);
-    Py_DECREF(error);
-    PyErr_Clear();
-    return copy;
-}
-
-/* Interpreters that were ended in this process, by any owner. */
-static _Atomic uint64_t interpreters_ended;
-
-uint64_t
-ix_worker_interpreters_ended(void)
-{
-    return atomic_load(&interpreters_ended);
-}
-
-/* What views of others still look at stays where it is: its objects are left to leak, and nobody will want
- * them back. Context: own GIL; afterwards none. */
-static void
-end_interpreter(struct ix_worker *self)
-{
-    struct ix_releases *releases = self->inside.codec.releases;
-    if (releases != NULL) {
-        ix_releases_acquire(releases);
-        ix_releases_drain(releases);
-    }
-    ix_inside_clear(&self->inside);
-    ix_runtime_strike(&self->resident);
-    Py_EndInterpreter(self->own_ts);
-    ix_runtime_after_end();
-    atomic_fetch_add(&interpreters_ended, 1);
-    ix_output_bind(NULL);
-    self->own_ts = NULL;
-    if (releases != NULL) {
-        atomic_store(&releases->closed, true);
-        ix_releases_release(releases);
-    }
-}
-
-/* Makes the interpreter. Context: no GIL, before and after. Returns NULL, or why it failed, as raw
- * memory that the caller frees. */
-static char *
-start_interpreter(struct ix_worker *self, const struct ix_buffer *path,
-                  const struct ix_buffer *world)
-{
-    ix_runtime_before_start();
-    PyStatus status = Py_NewInterpreterFromConfig(&self->own_ts, &config);
-    if (PyStatus_Exception(status)) {
-        ix_runtime_enlist(&self->resident, NULL);
-        self->own_ts = NULL;
-        return strdup(status.err_msg == NULL ? "unknown error" : status.err_msg);
-    }
-    ix_runtime_enlist(&self->resident, PyThreadState_GetInterpreter(self->own_ts));
-    if (ix_inside_init(&self->inside, path, world) < 0) {
-        char *text = error_text();
-        end_interpreter(self);
-        return text == NULL ? strdup("no memory") : text;
-    }
-    self->access = ix_access_new(self);
-    if (self->access == NULL) {
-        end_interpreter(self);
-        return strdup("no memory");
-    }
-    ix_output_bind(self);
-    self->own_ts = PyEval_SaveThread();
-    return NULL;
-}
 
 static int
 check_open(struct ix_worker *self, bool open)
@@ -142,77 +37,12 @@ worker_open(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
     }
     ix_buffer_init(&world, PyBytes_AS_STRING(args[1]), (size_t)PyBytes_GET_SIZE(args[1]));
     world.length = world.capacity;
-    self->owner_ts = PyEval_SaveThread();
-    char *failure = start_interpreter(self, &path, &world);
-    PyEval_RestoreThread(self->owner_ts);
+    char reason[1024];
+    bool opened = ix_interpreter_open(self, &path, &world, reason, sizeof reason);
     ix_buffer_fini(&path);
-    if (failure != NULL) {
-        PyErr_Format(PyExc_RuntimeError, "cannot start an interpreter: %s", failure);
-        free(failure);
-        return NULL;
-    }
+    if (!opened)
+        return PyErr_Format(PyExc_RuntimeError, "cannot start an interpreter: %s", reason);
     Py_RETURN_NONE;
-}
-
-/* Waits for work, and lets go meanwhile of what others give back. Context: own GIL, released, or none. */
-static void
-sleep_at_queue(struct ix_worker *self)
-{
-    struct ix_releases *releases = self->inside.codec.releases;
-    bool notified;
-    do {
-        if (self->own_ts != NULL) {
-            /* The seat has told that it waits; what comes back before this look is seen by it, what
-             * comes after it nudges the seat. */
-            atomic_thread_fence(memory_order_seq_cst);
-            ix_releases_drain(releases);
-            self->own_ts = PyEval_SaveThread();
-        }
-        notified = ix_seat_sleep(&self->seat);
-        if (self->own_ts != NULL)
-            PyEval_RestoreThread(self->own_ts);
-    } while (!notified);
-}
-
-static void
-nudge(void *seat)
-{
-    ix_seat_nudge(seat);
-}
-
-/* Whether the lease is over for this worker. */
-static bool
-is_through(struct ix_worker *self, uint64_t max_runs)
-{
-    return self->abandoned || (max_runs != 0 && self->runs >= max_runs);
-}
-
-/* Context: own GIL, or none without an interpreter; released while there is nothing to do. What was taken is released only once the seat
- * does not show it any more: see ix_crew_present(). */
-static void
-serve(struct ix_worker *self, uint64_t max_runs)
-{
-    struct ix_queue *queue = &self->pool->queue;
-    struct ix_entry *entry, *last = NULL;
-    for (;;) {
-        enum ix_take took = ix_queue_take(queue, &self->seat, &entry);
-        ix_entry_release(last);
-        last = NULL;
-        if (took == IX_TAKE_LEAVE)
-            return;
-        if (took == IX_TAKE_EMPTY) {
-            sleep_at_queue(self);
-            continue;
-        }
-        ix_worker_run(self, entry);
-        if (self->own_ts != NULL)
-            ix_releases_drain(self->inside.codec.releases);
-        last = entry;
-        if (is_through(self, max_runs))
-            break;
-    }
-    ix_crew_let_go(queue, &self->seat);
-    ix_entry_release(last);
 }
 
 PyDoc_STRVAR(worker_serve_doc, "serve($self, pool, max_runs, /)\n--\n\n"
@@ -239,21 +69,16 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
     self->runs = 0;
     self->seated = true;
     ix_crew_arrive(&pool->queue, &self->seat);
-    ix_worker_to_own(self);
-    struct ix_releases *releases = self->inside.codec.releases;
-    if (releases != NULL)
-        ix_releases_listen(releases, nudge, &self->seat);
-    serve(self, (uint64_t)max_runs);
-    if (releases != NULL)
-        ix_releases_ignore(releases, &self->seat);
-    ix_worker_to_owner(self);
+    ix_gil_to_own(self);
+    ix_worker_serve(self, (uint64_t)max_runs);
+    ix_gil_to_owner(self);
     return PyBool_FromLong(max_runs != 0 && self->runs >= (uint64_t)max_runs);
 }
 
 PyDoc_STRVAR(worker_awake_doc, "awake($self, /)\n--\n\n"
-"Seconds that the worker has not waited for work in the present lease, or the last one.");
+"Seconds that the worker has not waited for work in the present lease, or the last one.\n\n"
+"From any thread.");
 
-/* Context: any thread with the owner's GIL. */
 static PyObject *
 worker_awake(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
 {
@@ -326,10 +151,10 @@ worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
         struct ix_reader reader = {call.data, call.data + call.length, NULL};
         struct ix_pool_object *pool = self->pool;
         self->pool = (struct ix_pool_object *)args[0]; /* whose world may be asked for */
-        ix_worker_to_own(self);
+        ix_gil_to_own(self);
         ok = ix_worker_call(self, callable, &reader, NULL, &outcome) == IX_OUTCOME_VALUE;
-        ix_worker_forget_notes(self);
-        ix_worker_to_owner(self);
+        ix_note_nothing(self);
+        ix_gil_to_owner(self);
         self->pool = pool;
         reader = (struct ix_reader){outcome.data, outcome.data + outcome.length, NULL};
         if (ok)
@@ -351,10 +176,10 @@ worker_is_viewed(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
 {
     if (check_open(self, true) < 0)
         return NULL;
-    ix_worker_to_own(self);
+    ix_gil_to_own(self);
     ix_releases_drain(self->inside.codec.releases);
     bool viewed = self->inside.codec.releases->lent != 0;
-    ix_worker_to_owner(self);
+    ix_gil_to_owner(self);
     return PyBool_FromLong(viewed);
 }
 
@@ -367,7 +192,7 @@ worker_linger(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     if (check_open(self, true) < 0)
         return NULL;
     struct ix_releases *releases = self->inside.codec.releases;
-    ix_worker_to_own(self);
+    ix_gil_to_own(self);
     for (;;) {
         uint32_t version = atomic_load(&releases->version);
         ix_releases_drain(releases);
@@ -377,7 +202,7 @@ worker_linger(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
         ix_releases_sleep(releases, version);
         Py_END_ALLOW_THREADS
     }
-    ix_worker_to_owner(self);
+    ix_gil_to_owner(self);
     Py_RETURN_NONE;
 }
 
@@ -400,9 +225,9 @@ worker_forget(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
 {
     if (check_open(self, true) < 0)
         return NULL;
-    ix_worker_to_own(self);
+    ix_gil_to_own(self);
     ix_inside_forget(&self->inside);
-    ix_worker_to_owner(self);
+    ix_gil_to_owner(self);
     Py_RETURN_NONE;
 }
 
@@ -456,14 +281,8 @@ PyDoc_STRVAR(worker_close_doc, "close($self, /)\n--\n\n"
 static PyObject *
 worker_close(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
 {
-    if (self->own_ts == NULL)
-        Py_RETURN_NONE;
-    self->owner_ts = PyEval_SaveThread();
-    ix_access_close(self->access); /* whoever is inside needs the worker's GIL */
-    self->access = NULL;
-    PyEval_RestoreThread(self->own_ts);
-    end_interpreter(self);
-    PyEval_RestoreThread(self->owner_ts);
+    if (self->own_ts != NULL)
+        ix_interpreter_close(self);
     Py_RETURN_NONE;
 }
 

@@ -1,5 +1,5 @@
-/* What a worker's thread does inside its own interpreter: load.c and run.c. Apart from worker.c, which
- * creates, enters and ends the interpreter, so that each file stays on one side of the switch.
+/* A worker, and what its thread does: serve.c takes, load.c and run.c work inside the interpreter, lane.c and
+ * output.c enter the owner. worker.c is the Python face; interpreter.c makes and ends the interpreter.
  *
  * Context of every function: the worker's GIL, on the worker's thread, unless it says otherwise.
  */
@@ -80,8 +80,6 @@ enum ix_outcome ix_worker_call_item(struct ix_worker *worker, PyObject *fn, uint
 /* Encodes the exception that is set, raised while `what` was being loaded, or by the call (NULL). */
 enum ix_outcome ix_worker_put_raised(struct ix_worker *worker, struct ix_buffer *buffer,
                                      const char *what);
-/* Forgets what the last call has noted. Context: any. */
-void ix_worker_forget_notes(struct ix_worker *worker);
 
 /* Sets sys.path (encoded by the owner), imports the Python side and gives it the world. Returns 0, or -1
  * with an exception set. */
@@ -102,6 +100,8 @@ PyObject *ix_load_item(struct ix_worker *worker, struct ix_segment *segment, uin
 /* Notes which extensions refused to load, if that is what the exception says that is set: any, when it was
  * raised while something was `loading`; an ImportError, when user code raised it. Returns whether it is. */
 bool ix_note_refusal(struct ix_worker *worker, bool loading);
+/* Forgets what the last call has noted. Context: any. */
+void ix_note_nothing(struct ix_worker *worker);
 
 /* lane.c: the process lane, seen from the worker's thread. It asks its pool, in the owner. */
 /* Whether what has these lanes goes to a process. */
@@ -157,12 +157,23 @@ PyObject *ix_output_tell_owner(PyObject *module, PyObject *bytes);
 /* Says whose interpreter this thread runs from now on; NULL: none. Context: the worker's thread. */
 void ix_output_bind(struct ix_worker *worker);
 
-/* worker.c. Moves the thread to the owner's interpreter and back. Context: on entry the worker's GIL, on
+/* gil.c. Moves the thread to the owner's interpreter and back. Context: on entry the worker's GIL, on
  * return the owner's; and the other way round. A worker without an interpreter, whose pool needs processes
  * alone, holds no GIL where another would hold its own. */
-void ix_worker_to_owner(struct ix_worker *worker);
-void ix_worker_to_own(struct ix_worker *worker);
+void ix_gil_to_owner(struct ix_worker *worker);
+void ix_gil_to_own(struct ix_worker *worker);
+
+/* interpreter.c. Context of both: the worker's thread, with the owner's GIL, which is let go meanwhile.
+ * Makes the interpreter. Returns false, with the reason written, if there is none. */
+bool ix_interpreter_open(struct ix_worker *worker, const struct ix_buffer *path,
+                         const struct ix_buffer *world, char *reason, size_t size);
+/* Ends it: its threads are joined, its exit callbacks run. */
+void ix_interpreter_close(struct ix_worker *worker);
 /* How many workers' interpreters have ended in this process so far. Context: any. */
-uint64_t ix_worker_interpreters_ended(void);
+uint64_t ix_interpreter_count_ended(void);
+
+/* serve.c. Runs what the pool's queue brings, until the worker has to leave, is given up, or has run so much (0: no
+ * limit). Context: the worker's thread and GIL, or none where it has no interpreter. */
+void ix_worker_serve(struct ix_worker *worker, uint64_t max_runs);
 
 #endif

@@ -1,0 +1,117 @@
+/* The only code that makes and ends interpreters. */
+#include "worker.h"
+
+/* Daemon threads and fork would outlive, or copy, an interpreter that knows nothing of it. */
+static const PyInterpreterConfig config = {
+    .use_main_obmalloc = 0,
+    .allow_fork = 0,
+    .allow_exec = 0,
+    .allow_threads = 1,
+    .allow_daemon_threads = 0,
+    .check_multi_interp_extensions = 1,
+    .gil = PyInterpreterConfig_OWN_GIL,
+};
+
+/* Writes the text of the exception that is set, and clears it. Context: own GIL. */
+static void
+put_error(char *reason, size_t size)
+{
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *text = PyObject_Str(error);
+    const char *utf8 = text == NULL ? NULL : PyUnicode_AsUTF8(text);
+    snprintf(reason, size, "%s: %s", Py_TYPE(error)->tp_name, utf8 == NULL ? "" : utf8);
+    Py_XDECREF(text);
+    Py_DECREF(error);
+    PyErr_Clear();
+}
+
+/* Interpreters that were ended in this process, by any owner. */
+static _Atomic uint64_t ended;
+
+uint64_t
+ix_interpreter_count_ended(void)
+{
+    return atomic_load(&ended);
+}
+
+/* What views of others still look at stays where it is: its objects are left to leak, and nobody will want
+ * them back. Context: own GIL; afterwards none. */
+static void
+end(struct ix_worker *self)
+{
+    struct ix_releases *releases = self->inside.codec.releases;
+    if (releases != NULL) {
+        ix_releases_acquire(releases);
+        ix_releases_drain(releases);
+    }
+    ix_inside_clear(&self->inside);
+    ix_runtime_strike(&self->resident);
+    Py_EndInterpreter(self->own_ts);
+    ix_runtime_after_end();
+    atomic_fetch_add(&ended, 1);
+    ix_output_bind(NULL);
+    self->own_ts = NULL;
+    if (releases != NULL) {
+        atomic_store(&releases->closed, true);
+        ix_releases_release(releases);
+    }
+}
+
+/* Sets up what the new interpreter needs. Context: own GIL. Returns false with a reason. */
+static bool
+furnish(struct ix_worker *self, const struct ix_buffer *path, const struct ix_buffer *world,
+        char *reason, size_t size)
+{
+    if (ix_inside_init(&self->inside, path, world) < 0) {
+        put_error(reason, size);
+        return false;
+    }
+    self->access = ix_access_new(self);
+    if (self->access == NULL)
+        snprintf(reason, size, "no memory");
+    return self->access != NULL;
+}
+
+/* Context: no GIL, before and after. Returns false with a reason. */
+static bool
+start(struct ix_worker *self, const struct ix_buffer *path, const struct ix_buffer *world,
+      char *reason, size_t size)
+{
+    ix_runtime_before_start();
+    PyStatus status = Py_NewInterpreterFromConfig(&self->own_ts, &config);
+    if (PyStatus_Exception(status)) {
+        ix_runtime_enlist(&self->resident, NULL);
+        self->own_ts = NULL;
+        snprintf(reason, size, "%s", status.err_msg == NULL ? "unknown error" : status.err_msg);
+        return false;
+    }
+    ix_runtime_enlist(&self->resident, PyThreadState_GetInterpreter(self->own_ts));
+    if (!furnish(self, path, world, reason, size)) {
+        end(self);
+        return false;
+    }
+    ix_output_bind(self);
+    self->own_ts = PyEval_SaveThread();
+    return true;
+}
+
+bool
+ix_interpreter_open(struct ix_worker *self, const struct ix_buffer *path,
+                    const struct ix_buffer *world, char *reason, size_t size)
+{
+    self->owner_ts = PyEval_SaveThread();
+    bool opened = start(self, path, world, reason, size);
+    PyEval_RestoreThread(self->owner_ts);
+    return opened;
+}
+
+void
+ix_interpreter_close(struct ix_worker *self)
+{
+    self->owner_ts = PyEval_SaveThread();
+    ix_access_close(self->access); /* whoever is inside needs the worker's GIL */
+    self->access = NULL;
+    PyEval_RestoreThread(self->own_ts);
+    end(self);
+    PyEval_RestoreThread(self->owner_ts);
+}

@@ -1,0 +1,77 @@
+/* The loop in which a worker serves a pool: take, run, sleep.
+ *
+ * Context of every function: the worker's thread, with its own GIL, or none where it has no interpreter; let go
+ * while there is nothing to do.
+ */
+#include "worker.h"
+
+/* Waits for work, and lets go meanwhile of what others give back. Context: own GIL, released, or none. */
+static void
+sleep_at_queue(struct ix_worker *self)
+{
+    struct ix_releases *releases = self->inside.codec.releases;
+    bool notified;
+    do {
+        if (self->own_ts != NULL) {
+            /* The seat has told that it waits; what comes back before this look is seen by it, what
+             * comes after it nudges the seat. */
+            atomic_thread_fence(memory_order_seq_cst);
+            ix_releases_drain(releases);
+            self->own_ts = PyEval_SaveThread();
+        }
+        notified = ix_seat_sleep(&self->seat);
+        if (self->own_ts != NULL)
+            PyEval_RestoreThread(self->own_ts);
+    } while (!notified);
+}
+
+static void
+nudge(void *seat)
+{
+    ix_seat_nudge(seat);
+}
+
+/* Whether the lease is over for this worker. */
+static bool
+is_through(struct ix_worker *self, uint64_t max_runs)
+{
+    return self->abandoned || (max_runs != 0 && self->runs >= max_runs);
+}
+
+/* What was taken is released only once the seat does not show it any more: see ix_crew_present(). */
+static void
+serve(struct ix_worker *self, uint64_t max_runs)
+{
+    struct ix_queue *queue = &self->pool->queue;
+    struct ix_entry *entry, *last = NULL;
+    for (;;) {
+        enum ix_take took = ix_queue_take(queue, &self->seat, &entry);
+        ix_entry_release(last);
+        last = NULL;
+        if (took == IX_TAKE_LEAVE)
+            return;
+        if (took == IX_TAKE_EMPTY) {
+            sleep_at_queue(self);
+            continue;
+        }
+        ix_worker_run(self, entry);
+        if (self->own_ts != NULL)
+            ix_releases_drain(self->inside.codec.releases);
+        last = entry;
+        if (is_through(self, max_runs))
+            break;
+    }
+    ix_crew_let_go(queue, &self->seat);
+    ix_entry_release(last);
+}
+
+void
+ix_worker_serve(struct ix_worker *self, uint64_t max_runs)
+{
+    struct ix_releases *releases = self->inside.codec.releases;
+    if (releases != NULL)
+        ix_releases_listen(releases, nudge, &self->seat);
+    serve(self, max_runs);
+    if (releases != NULL)
+        ix_releases_ignore(releases, &self->seat);
+}
