@@ -58,7 +58,7 @@ extern PyType_Spec ix_callable_spec;
 /* Returns a new C reference, or NULL with an exception set. */
 struct ix_callable *ix_callable_of(struct ix_module *state, PyObject *fn);
 
-/* outbox.c's Python face, in pool.c. */
+/* outbox.c's Python face, in notifier.c. */
 struct ix_outbox_object {
     PyObject_HEAD
     struct ix_outbox *outbox;
@@ -175,12 +175,13 @@ PyObject *ix_run_new(struct ix_module *state, struct ix_worker *worker, struct i
  * raises these between two instructions. Returns 0, or -1 with an exception set. */
 int ix_check_signals(struct ix_module *state);
 
-/* How long to sleep at a stretch in round 0, 1, ... of a wait that has `left_ns` to go (negative: no
+/* timeout.c */
+/* Turns a timeout in seconds into nanoseconds from now; None gives -1. Returns 0, or -1 with an exception
+ * set. */
+int ix_timeout_ns(PyObject *timeout, int64_t *ns);
+/* How long to sleep in round 0, 1, ... of a wait that has `left_ns` to go (negative: no
  * limit). A signal that comes just before a sleep begins does not end it, so nobody who must answer to
  * Ctrl-C sleeps for long without a look: a millisecond at first, a quarter of a second in the end. */
 int64_t ix_slice_ns(int64_t left_ns, unsigned round);
-
-/* Turns a timeout in seconds into nanoseconds from now; None gives -1. Returns 0, or -1. */
-int ix_timeout_ns(PyObject *timeout, int64_t *ns);
 
 #endif
