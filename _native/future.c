@@ -92,74 +92,6 @@ future_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
                            && ix_task_state(future->task) == IX_CANCELLED);
 }
 
-int
-ix_future_cancel(PyObject *self)
-{
-    struct ix_future *future = ix_future_of(self);
-    struct ix_task *task = future->task;
-    if (!ix_task_cancel(task))
-        return ix_task_state(task) == IX_CANCELLED;
-    if (future->stage == IX_STAGE_UNOBSERVED) {
-        future->stage = IX_STAGE_PUBLISHED;
-        return 1;
-    }
-    task->future = NULL; /* the pin: a cancelled task never comes to the outbox */
-    int result = ix_future_publish(self) < 0 || ix_future_run_callbacks(self) < 0 ? -1 : 1;
-    Py_DECREF(self);
-    return result;
-}
-
-/* Asks what runs the task to stop it. Returns 1 or 0, or -1 with an exception set. */
-static int
-interrupt(PyObject *self)
-{
-    struct ix_future *future = ix_future_of(self);
-    if (ix_task_is_terminal(future->task))
-        return 0;
-    if (ix_pool_check_inherited(future->pool) < 0)
-        return -1;
-    PyObject *asked = PyObject_CallMethod((PyObject *)future->pool, "interrupt", "O", self);
-    int result = asked == NULL ? -1 : PyObject_IsTrue(asked);
-    Py_XDECREF(asked);
-    return result;
-}
-
-PyDoc_STRVAR(future_interrupt_doc, "interrupt($self, /)\n--\n\n"
-"Ask the running task to stop, or cancel a pending one; return whether that could be done.\n\n"
-"TaskInterrupt, a BaseException, is raised in the task. If that ends it, result() raises\n"
-"TaskInterrupted; if the task returns all the same, its result stands. A task that does not end\n"
-"within the grace period is abandoned: result() raises TaskInterrupted, and another worker takes\n"
-"the place of the task's.");
-
-static PyObject *
-future_interrupt(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    Py_INCREF(self);
-    int done = 0;
-    if (ix_task_state(ix_future_of(self)->task) == IX_PENDING)
-        done = ix_future_cancel(self);
-    if (done == 0)
-        done = interrupt(self);
-    Py_DECREF(self);
-    return done < 0 ? NULL : PyBool_FromLong(done);
-}
-
-PyDoc_STRVAR(future_cancel_doc, "cancel($self, /)\n--\n\n"
-"Cancel the task unless a worker has taken it; return whether it is cancelled.\n\n"
-"A running task that was submitted with interrupt_on_cancel=True is interrupted.");
-
-static PyObject *
-future_cancel(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    Py_INCREF(self); /* a callback may drop the caller's last reference */
-    int cancelled = ix_future_cancel(self);
-    struct ix_limits *limits = ix_future_of(self)->task->limits;
-    if (cancelled == 0 && limits != NULL && limits->interrupt_on_cancel && interrupt(self) < 0)
-        cancelled = -1;
-    Py_DECREF(self);
-    return cancelled < 0 ? NULL : PyBool_FromLong(cancelled);
-}
-
 static const char *
 state_name(struct ix_future *future)
 {
@@ -352,6 +284,17 @@ PyDoc_STRVAR(future_add_done_callback_doc, "add_done_callback($self, fn, /)\n--\
 "Callbacks run in the order in which they were added, in a thread of this interpreter.\n"
 "Exceptions they raise are logged by the logger concurrent.futures.");
 
+PyDoc_STRVAR(future_interrupt_doc, "interrupt($self, /)\n--\n\n"
+"Ask the running task to stop, or cancel a pending one; return whether that could be done.\n\n"
+"TaskInterrupt, a BaseException, is raised in the task. If that ends it, result() raises\n"
+"TaskInterrupted; if the task returns all the same, its result stands. A task that does not end\n"
+"within the grace period is abandoned: result() raises TaskInterrupted, and another worker takes\n"
+"the place of the task's.");
+
+PyDoc_STRVAR(future_cancel_doc, "cancel($self, /)\n--\n\n"
+"Cancel the task unless a worker has taken it; return whether it is cancelled.\n\n"
+"A running task that was submitted with interrupt_on_cancel=True is interrupted.");
+
 static PyMethodDef future_methods[] = {
     {"result", (PyCFunction)(void (*)(void))future_result, METH_FASTCALL | METH_KEYWORDS,
      future_result_doc},
@@ -361,8 +304,8 @@ static PyMethodDef future_methods[] = {
      "done($self, /)\n--\n\nWhether it finished or was cancelled."},
     {"running", future_running, METH_NOARGS, "running($self, /)\n--\n\nWhether a worker runs it."},
     {"cancelled", future_cancelled, METH_NOARGS, "cancelled($self, /)\n--\n\nWhether cancelled."},
-    {"cancel", future_cancel, METH_NOARGS, future_cancel_doc},
-    {"interrupt", future_interrupt, METH_NOARGS, future_interrupt_doc},
+    {"cancel", ix_future_cancel_method, METH_NOARGS, future_cancel_doc},
+    {"interrupt", ix_future_interrupt_method, METH_NOARGS, future_interrupt_doc},
     {"add_done_callback", ix_future_add_done_callback, METH_O, future_add_done_callback_doc},
     {"set_result", future_set, METH_O, "Raise InvalidStateError: a worker sets it."},
     {"set_exception", future_set, METH_O, "Raise InvalidStateError: a worker sets it."},

@@ -1,5 +1,5 @@
 /* What the files of a future share: future.c, the contract; settle.c, where its outcome comes from;
- * publish.c, its observed side.
+ * cancel.c, how it ends early; publish.c, its observed side.
  *
  * Context of everything here: the owner's GIL, which also protects the fields.
  */
@@ -77,6 +77,10 @@ int ix_future_decode(PyObject *self);
  * so that done() agrees. The GIL is let go meanwhile. Returns 0, or -1: CancelledError, TimeoutError or a
  * signal's exception. */
 int ix_future_settle(PyObject *self, PyObject *timeout);
+
+/* cancel.c: the methods cancel() and interrupt(). */
+PyObject *ix_future_cancel_method(PyObject *self, PyObject *ignored);
+PyObject *ix_future_interrupt_method(PyObject *self, PyObject *ignored);
 
 /* publish.c */
 /* Any touch of the contract beyond the task. Afterwards the stage is OBSERVED, and the outbox will bring
