@@ -10,11 +10,10 @@
 
 #include "alarm.h"
 #include "claim.h"
+#include "crew.h"
 #include "gate.h"
-#include "claim.h"
 #include "memory.h"
 #include "outbox.h"
-#include "crew.h"
 
 /* How many operations there are, and the name of one. */
 int pairs_count(void);
