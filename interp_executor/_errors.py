@@ -1,4 +1,4 @@
-"""The exceptions of the package."""
+"""The exceptions of the package. The public ones name the module from which people import them."""
 
 import sys
 from _pickle import PicklingError  # pickle's own, which is slower to import
@@ -13,6 +13,8 @@ class TransferError(PicklingError, TypeError):
 
     The message names the type and the place of what failed; ``__cause__`` is the failure itself.
     """
+
+    __module__ = "interp_executor"
 
 
 class NotLoadedError(TransferError):
@@ -34,6 +36,8 @@ class IncompatibleModuleError(ImportError):
     the extension; ``__cause__`` is the exception of its import, where there was one.
     """
 
+    __module__ = "interp_executor"
+
 
 class TaskError(Exception):
     """Stands for an exception of a task whose class cannot cross.
@@ -47,6 +51,8 @@ class TaskError(Exception):
     traceback : str
         The worker's formatted traceback.
     """
+
+    __module__ = "interp_executor"
 
     def __init__(self, type_name: str, message: str, traceback: str = "") -> None:
         super().__init__(type_name, message, traceback)
@@ -65,6 +71,8 @@ class TaskInterrupt(BaseException):
     clean up, and raise it again.
     """
 
+    __module__ = "interp_executor"
+
 
 class TaskInterrupted(Exception):
     """A task was interrupted: ``future.interrupt()``, a cancelled await, ``terminate_workers()``.
@@ -76,6 +84,8 @@ class TaskInterrupted(Exception):
         serves no other task.
     """
 
+    __module__ = "interp_executor"
+
     def __init__(self, message: str = "the task was interrupted", abandoned: bool = False) -> None:
         super().__init__(message, abandoned)
         self.abandoned = abandoned
@@ -86,6 +96,8 @@ class TaskInterrupted(Exception):
 
 class TaskTimeoutError(TaskInterrupted, TimeoutError):
     """A task, or an item of a map, was interrupted because it was over its time."""
+
+    __module__ = "interp_executor"
 
 
 class RemoteTraceback(Exception):

@@ -193,3 +193,10 @@ def test_the_same_without_the_guard_crashes(tmp_path: Path) -> None:
         if run(script, "unprotected", check=False, folder=tmp_path).returncode < 0:
             return
     pytest.skip(f"{sys.version.split()[0]} loads datetime safely, or so it seems")
+
+
+def test_the_exceptions_are_shown_by_the_names_under_which_they_are_imported() -> None:
+    for name in interp_executor.__all__:
+        kind = getattr(interp_executor, name)
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            assert f"{kind.__module__}.{kind.__qualname__}" == f"interp_executor.{name}"
