@@ -249,6 +249,8 @@ class Hive:
 
 def _warn_of_tracemalloc() -> None:
     """Say that CPython crashes where it traces memory, before the first worker starts."""
+    if not _native.is_main_interpreter():
+        return  # it does not load here, and the main interpreter has been told
     import _tracemalloc  # built in
 
     if _tracemalloc.is_tracing():
