@@ -52,19 +52,23 @@ def serve(end: socket.socket, name: str, world: bytes, levels: _output.Levels | 
 
 
 def _answer() -> bool:
-    """Answer one question, and keep nothing of it; False if no more will come."""
+    """Answer one question, and keep nothing of it; False if the owner has closed its end."""
     try:
         (question, request), large = _channel.receive()
+        _channel.send(*_answer_to(question, request, large))
     except (EOFError, ConnectionError):
         return False
-    answer: tuple[bool, object]
+    return True
+
+
+def _answer_to(
+    question: str, request: tuple[Any, ...], large: Large
+) -> tuple[tuple[bool, object], Large]:
     try:
         returned, large = _ANSWERS[question](*request, large)
-        answer = True, returned
+        return (True, returned), large
     except BaseException as error:
-        answer, large = (False, error), []
-    _channel.send(answer, large)
-    return True
+        return (False, error), []
 
 
 def _start(end: socket.socket, name: str, world: bytes) -> None:

@@ -144,6 +144,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
     fallback : {"process", None}, optional
         Where a task runs whose code needs a module that does not load in an interpreter with a GIL
         of its own: in a process of its worker's; None: nowhere, it raises IncompatibleModuleError.
+    lane : {"process", "interpreter"}, optional
+        Where all calls run, as with_options() has it for those of a view. An executor that is made
+        with "process" starts no interpreters.
     reuse : bool, optional
         Keep the interpreters for later executors of this process, scrubbed of user modules, hooks
         and handlers. Otherwise only those that are provably as new are kept.
@@ -173,6 +176,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         mp_context: Any = None,
         reuse: bool = False,
         fallback: str | None = "process",
+        lane: str | None = None,
         grace: float = 2.0,
         forward_output: bool = False,
     ) -> None:
@@ -190,6 +194,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
                 raise ValueError("max_tasks_per_child must be >= 1")
         if fallback not in ("process", None):
             raise ValueError(f"fallback must be 'process' or None, not {fallback!r}")
+        _check_lane(lane)
         _check_seconds("grace", grace, least=0)
         pool = Pool(max_workers, hive())
         pool.fallback = fallback is not None
@@ -201,7 +206,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         pool.reuse = reuse
         pool.grace = grace
         pool.forward_output = forward_output
-        self._adopt(pool, mp_context, {})
+        if lane == "process":
+            pool.settle_in_processes()
+        self._adopt(pool, mp_context, {} if lane is None else {"lane": lane})
 
     def _adopt(self, pool: Pool, mp_context: Any, options: dict[str, Any]) -> None:
         self._attach(
@@ -342,8 +349,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             For values that do not fit.
         """
         _check_map_sizes(chunksize, buffersize)
-        if lane not in LANES:
-            raise ValueError(f"lane must be 'process' or 'interpreter', not {lane!r}")
+        _check_lane(lane)
         _check_limits(timeout, grace, interrupt_on_cancel)
         given = {
             "chunksize": chunksize,
@@ -414,6 +420,11 @@ def _check_seconds(name: str, seconds: float, *, least: float) -> None:
         raise TypeError(f"{name} must be a number of seconds, not {seconds!r}")
     if not least <= seconds < float("inf"):
         raise ValueError(f"{name} must be a finite number of at least {least} s, not {seconds!r}")
+
+
+def _check_lane(lane: object) -> None:
+    if lane not in LANES:
+        raise ValueError(f"lane must be 'process' or 'interpreter', not {lane!r}")
 
 
 def _check_limits(

@@ -85,6 +85,7 @@ class ProcessLane(_native.Pool):
         self.moved: dict[str, None] = {}  # extensions for which work was moved, in order
         self.sent = 0  # tasks and claims that went to processes
         self.moved_by: str | None = None  # the extension that moved the whole pool
+        self.only_processes = False  # it has moved, or was made so: workers need no interpreter
         self.processes: set[WorkerProcess] = set()
 
     def refused(
@@ -148,8 +149,13 @@ class ProcessLane(_native.Pool):
             return False
         self.moved_by = extension
         self._report(extension)
-        self.use_processes()
+        self.settle_in_processes()
         return True
+
+    def settle_in_processes(self) -> None:
+        """Run everything in processes from now on."""
+        self.only_processes = True
+        self.use_processes()
 
     def run_in_process(self, own: int, *call: Any) -> tuple[int, bytes, int, list[Any], Large]:
         """Run a task in the calling worker's process.
@@ -227,10 +233,11 @@ class ProcessLane(_native.Pool):
     def _process(self, own: int) -> WorkerProcess:
         """Return the calling worker's process."""
         if own == LANES["interpreter"]:
+            why = "no interpreter can be set up: the executor's initializer needs that module"
+            if self.moved_by is None:
+                why = "the executor has no interpreters: it was made with lane='process'"
             raise incompatible(
-                self.moved_by,
-                "lane='interpreter' was chosen for the call, and no interpreter can be set up: the "
-                "executor's initializer needs that module",
+                self.moved_by, f"lane='interpreter' was chosen for the call, and {why}"
             )
         worker: WorkerThread = threading.current_thread()  # type: ignore[assignment]
         with self.lock:

@@ -154,7 +154,7 @@ class WorkerThread(OwnThread):
         return True
 
     def _open(self) -> bool:
-        if self._lease is not None and self._lease.pool.moved_by is not None:
+        if self._lease is not None and self._lease.pool.only_processes:
             self._bare = True
             return True
         try:
@@ -236,11 +236,11 @@ class WorkerThread(OwnThread):
             if world != self._sent_world:
                 worker.call(pool, _worker.update_world, world)
                 self._sent_world = world
-            if pool.forward_output and pool.moved_by is None:
+            if pool.forward_output and not pool.only_processes:
                 from interp_executor import _forward
 
                 worker.call(pool, _worker.forward_output, _forward.levels())
-            if pool.initializer is not None and pool.moved_by is None:
+            if pool.initializer is not None and not pool.only_processes:
                 worker.call(pool, pool.initializer, *pool.initargs)
         except BaseException as error:
             refused = refused_modules(error)

@@ -2,7 +2,6 @@
 
 import array
 import multiprocessing
-import os
 import pickle
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any
 
 import buffer_tasks as tasks
 import pytest
-from isolated.script import run, write
+from isolated.script import named_memory, run, write
 
 from interp_executor import InterpreterPoolExecutor, ProcessCrashError, _channel
 
@@ -205,7 +204,7 @@ def test_neither_side_keeps_descriptors_or_memory(lane: InterpreterPoolExecutor)
 
 
 def test_a_crash_leaves_nothing_behind(lane: InterpreterPoolExecutor) -> None:
-    names = set(os.listdir("/dev/shm"))
+    names = named_memory()
     lane.submit(tasks.echo, pattern(LARGE)).result()
     here = tasks.descriptors()
     for _ in range(3):
@@ -213,7 +212,7 @@ def test_a_crash_leaves_nothing_behind(lane: InterpreterPoolExecutor) -> None:
         assert isinstance(error, ProcessCrashError)
         assert lane.submit(tasks.echo, pattern(LARGE)).result() == pattern(LARGE)
     assert tasks.descriptors() == here
-    assert set(os.listdir("/dev/shm")) <= names
+    assert named_memory() <= names
 
 
 def test_what_has_to_be_asked_again_need_not_be_sent_again(

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -16,11 +17,13 @@ from isolated.script import run
 
 from interp_executor import (
     BrokenInterpreterPool,
+    IncompatibleModuleError,
     InterpreterPoolExecutor,
     ProcessCrashError,
     TaskInterrupted,
     TaskTimeoutError,
     TransferError,
+    close_idle_workers,
 )
 
 PATIENCE = 60
@@ -260,9 +263,46 @@ def test_a_view_may_choose_the_interpreter(lane: InterpreterPoolExecutor) -> Non
     assert back.submit(tasks.process).result() == os.getpid()
 
 
+def test_an_executor_of_processes_starts_no_interpreters(nothing_is_left: None) -> None:
+    close_idle_workers()
+    ended = InterpreterPoolExecutor(1).stats().ended
+    known = interpreters()
+    with InterpreterPoolExecutor(
+        2, lane="process", initializer=tasks.initialise, initargs=(3,), max_tasks_per_child=2
+    ) as executor:
+        assert {executor.submit(tasks.initial).result() for _ in range(5)} == {(3,)}
+        assert list(executor.map(tasks.double, range(10))) == list(range(0, 20, 2))
+        assert executor.submit(tasks.process).result() != os.getpid()
+        assert isinstance(executor.submit(tasks.abort).exception(), ProcessCrashError)
+        assert interpreters() == known
+        assert executor.stats().moved == ()
+        late = executor.with_options(timeout=0.1).submit(time.sleep, 60)
+        assert isinstance(late.exception(), TaskTimeoutError)
+        inside = executor.with_options(lane="interpreter").submit(tasks.process)
+        with pytest.raises(IncompatibleModuleError, match="was made with lane='process'"):
+            inside.result()
+    assert executor.stats().ended == ended
+
+
+def interpreters() -> set[int]:
+    """The interpreters of this process."""
+    import _interpreters
+
+    return {entry[0] for entry in _interpreters.list_all()}
+
+
+def test_an_executor_of_interpreters_moves_nothing() -> None:
+    with InterpreterPoolExecutor(1, lane="interpreter") as executor:
+        assert executor.submit(tasks.process).result() == os.getpid()
+        by_hand = executor.with_options(lane="process")
+        assert by_hand.submit(tasks.process).result() != os.getpid()
+
+
 def test_an_unknown_lane_is_refused(executor: InterpreterPoolExecutor) -> None:
     with pytest.raises(ValueError, match="lane must be"):
         executor.with_options(lane="thread")
+    with pytest.raises(ValueError, match="lane must be"):
+        InterpreterPoolExecutor(1, lane="thread")
     with pytest.raises(ValueError, match="fallback must be"):
         InterpreterPoolExecutor(1, fallback="thread")
 

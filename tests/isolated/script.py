@@ -49,3 +49,8 @@ def write(path: Path, source: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(source, encoding="utf-8")
     return str(path)
+
+
+def named_memory() -> set[str]:
+    """The memory that has a name, but for other programs' semaphores, which come and go."""
+    return {name for name in os.listdir("/dev/shm") if not name.startswith(("sem.", "joblib"))}

@@ -1,0 +1,98 @@
+"""A program that is killed leaves no process behind, and nothing in memory or temporary folders."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from isolated.script import SOURCE, named_memory, write
+
+PATIENCE = 60.0
+
+PROGRAM = """
+import multiprocessing, os, sys, time
+from interp_executor import InterpreterPoolExecutor
+
+def hold(data):
+    print(os.getpid(), flush=True)
+    if len(data):
+        time.sleep(10 if sys.argv[2] == "busy" else 0)
+    return data
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    executor = InterpreterPoolExecutor(2, lane="process", mp_context=context)
+    data = memoryview(bytes(4 << 20))
+    futures = [executor.submit(hold, data) for _ in range(2)]
+    if sys.argv[2] == "idle":
+        results = [future.result() for future in futures]
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def descendants(root: int) -> set[int]:
+    """The processes that a process has started, and those that these have."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = Path("/proc", entry, "stat").read_text()
+            except OSError:
+                continue  # it has ended
+            parents[int(entry)] = int(stat.rpartition(")")[2].split()[1])
+    found = {root}
+    while True:
+        more = {child for child, parent in parents.items() if parent in found} - found
+        if not more:
+            return found - {root}
+        found |= more
+
+
+def is_running(pid: int) -> bool:
+    try:
+        stat = Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("state", ["idle", "busy"])
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_nothing_is_left_of_a_program_that_is_killed(
+    method: str, state: str, tmp_path: Path
+) -> None:
+    script = write(tmp_path / "program" / "killed.py", PROGRAM)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    shared = named_memory()
+    program = subprocess.Popen(
+        [sys.executable, script, method, state],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "TMPDIR": str(temporary)},
+    )
+    assert program.stdout is not None and program.stderr is not None
+    lines = [program.stdout.readline().strip() for _ in range(3)]
+    assert "ready" in lines and all(lines), program.stderr.read()
+    family = descendants(program.pid)
+    assert {int(line) for line in lines if line != "ready"} <= family
+    program.kill()
+    program.wait()
+    deadline = time.monotonic() + PATIENCE
+    while left := {pid for pid in family if is_running(pid)}:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)
+    complaints = program.stderr.read()
+    program.stdout.close()
+    program.stderr.close()
+    assert named_memory() <= shared
+    assert complaints == ""
+    # The fork server's socket is multiprocessing's, which removes it in a normal exit alone.
+    sockets = [name for name in os.listdir(temporary) if name.startswith("pymp-")]
+    assert os.listdir(temporary) == sockets
+    assert len(sockets) == (method == "forkserver")
