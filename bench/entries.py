@@ -202,15 +202,22 @@ def second_executors() -> tuple[Entry, ...]:
 
 
 def idle_shutdown(
-    workers: int, name: str, bring_up: Callable[[Any, int], None] = start_all
+    workers: int,
+    name: str,
+    bring_up: Callable[[Any, int], None] = start_all,
+    executors_before: int = 0,
 ) -> Entry:
-    """Shutting our executor down that has that many idle workers."""
+    """Shutting our executor down that has that many idle workers.
+
+    Those of so many executors just before it may still be ending.
+    """
 
     def measure(_items: int) -> Sample:
         started = perf_counter()
-        running = executors.load(executors.OURS)(workers)
-        bring_up(running, workers)
-        cost = measures.shutdown_time(running).cost
+        for _ in range(executors_before + 1):
+            running = executors.load(executors.OURS)(workers)
+            bring_up(running, workers)
+            cost = measures.shutdown_time(running).cost
         return Sample(cost, perf_counter() - started)
 
     @contextmanager

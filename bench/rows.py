@@ -263,10 +263,13 @@ START = (
         (
             idle_shutdown(64, OURS),
             idle_shutdown(64, "ours-clean", start_all_with_builtins),
+            idle_shutdown(64, "ours-third", executors_before=2),
         ),
-        # "ours": every worker has imported a module of the user's, so 64 interpreters end.
+        # "ours": every worker has imported a module of the user's, so 64 interpreters end. "third":
+        # while those of two executors just before it may still be ending.
         (
             Bound((), 0.1, Kind.ABSOLUTE),
+            Bound((), 0.1, Kind.ABSOLUTE, subject="ours-third"),
             Bound((), 0.1, Kind.ABSOLUTE, subject="ours-clean"),
         ),
         max_items=1,

@@ -31,6 +31,11 @@ _IMPORT_BEFORE_WORKERS = ("datetime",) if sys.version_info < (3, 14) else ()
 # Empty interpreters that end behind their executor, at most: each holds some megabytes.
 _MOST_ENDING_BEHIND = 128
 
+# Where more than these are ending, others are not begun, or not for so many seconds: they end one
+# by one and would get no further beside many that begin, until a shutdown had to wait for them.
+_MOST_BESIDE_NEW_ONES = 64
+_PATIENCE_OF_NEW_ONES = 1.0
+
 
 class Hive:
     """The workers of one owner, and the notifier that publishes the futures somebody observes."""
@@ -44,6 +49,8 @@ class Hive:
         # Reentrant, as Pool.lock: a handler of signals or a __del__ may submit from within.
         self._lock = threading.RLock()
         self._ending = threading.Lock()  # one at a time: there is no hurry
+        self._ending_behind: set[WorkerThread] = set()
+        self._one_less = threading.Condition(self._lock)  # is ending behind
         self._parked: list[WorkerThread] = []
         self._threads: set[WorkerThread] = set()
         self._abandoned: set[WorkerThread] = set()  # their tasks could not be stopped
@@ -142,6 +149,9 @@ class Hive:
         with self._lock:
             self._threads.discard(worker)
             self._abandoned.discard(worker)
+            if worker in self._ending_behind:
+                self._ending_behind.discard(worker)
+                self._one_less.notify_all()
 
     def give_up(self, worker: WorkerThread) -> None:
         """Wait no more for a worker whose task cannot be stopped; it ends when the task does."""
@@ -169,16 +179,26 @@ class Hive:
         """Set how long workers stay parked from now on."""
         self._idle_timeout = -1 if seconds is None else min(seconds, threading.TIMEOUT_MAX)
 
-    def may_end_behind(self) -> bool:
-        """Whether one more interpreter may end when its executor is gone already."""
+    def may_end_behind(self, worker: WorkerThread) -> bool:
+        """Whether this one may end its interpreter when its executor is gone already."""
         with self._lock:
-            return sum(thread.ending for thread in self._threads) < _MOST_ENDING_BEHIND
+            if len(self._ending_behind) < _MOST_ENDING_BEHIND:
+                self._ending_behind.add(worker)
+            return worker in self._ending_behind
 
     def end_behind(self, worker: _native.Worker, pool: Pool) -> None:
         """End an interpreter that is empty: after those who wait for the pool, and one by one."""
         pool.join(1.0)
         with self._ending:
             self.end(worker)
+
+    def wait_to_begin(self) -> None:
+        """Let those that end behind go first, if they are many, before an interpreter is made."""
+        with self._one_less:
+            self._one_less.wait_for(
+                lambda: self.closed or len(self._ending_behind) <= _MOST_BESIDE_NEW_ONES,
+                _PATIENCE_OF_NEW_ONES,
+            )
 
     def end(self, worker: _native.Worker) -> None:
         """End an interpreter, unless the process ends and does so in a hurry."""

@@ -157,6 +157,7 @@ class WorkerThread(OwnThread):
         if self._lease is not None and self._lease.pool.only_processes:
             self._bare = True
             return True
+        self._hive.wait_to_begin()
         try:
             self.worker.open(self._path, self._sent_world)
         except RuntimeError as error:
@@ -283,6 +284,6 @@ class WorkerThread(OwnThread):
 
         Then nobody needs to wait for the end of the interpreter, which takes some milliseconds.
         """
-        if pool.failure is not None or self._hive.closed or not self._hive.may_end_behind():
+        if pool.failure is not None or self._hive.closed or not self._hive.may_end_behind(self):
             return False
         return self._is_scrubbed(pool)

@@ -15,7 +15,13 @@ import pytest
 from garbage import collect
 
 import interp_executor
-from interp_executor import InterpreterPoolExecutor, close_idle_workers, prewarm, set_idle_timeout
+from interp_executor import (
+    InterpreterPoolExecutor,
+    _hive,
+    close_idle_workers,
+    prewarm,
+    set_idle_timeout,
+)
 from interp_executor._hive import Hive
 from interp_executor._pool import Pool
 from interp_executor._worker_thread import WorkerThread
@@ -334,6 +340,48 @@ def test_the_number_of_interpreters_stays_bounded() -> None:
         with InterpreterPoolExecutor(2) as executor:
             list(executor.map(abs, range(10)))
     assert len(idle_threads()) <= 2
+
+
+@pytest.fixture
+def none_ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Lock]:
+    """A lock that is held and keeps interpreters from ending behind, as 8 may."""
+    monkeypatch.setattr(_hive, "_MOST_ENDING_BEHIND", 8)
+    ending = _hive.hive()._ending
+    ending.acquire()
+    yield ending
+    if ending.locked():
+        ending.release()
+
+
+def test_so_many_interpreters_end_behind_and_no_more(
+    none_ends: threading.Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_hive, "_PATIENCE_OF_NEW_ONES", 0)
+    ending_behind = _hive.hive()._ending_behind
+    for most in (3, 6, 8, 8):
+        with InterpreterPoolExecutor(3) as executor:
+            list(executor.map(hive_tasks.add_one, range(30), chunksize=1))
+            assert 1 <= executor.stats().workers <= 3
+        assert len(ending_behind) <= most
+    assert len(ending_behind) >= 4  # one at least per executor
+    none_ends.release()
+    close_idle_workers()
+    assert len(ending_behind) == 0
+
+
+def test_interpreters_that_end_behind_go_before_new_ones(
+    none_ends: threading.Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_hive, "_PATIENCE_OF_NEW_ONES", 60.0)
+    monkeypatch.setattr(_hive, "_MOST_BESIDE_NEW_ONES", 0)
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(hive_tasks.add_one, 1).result()
+    with InterpreterPoolExecutor(1) as executor:
+        future = executor.submit(hive_tasks.add_one, 1)
+        with pytest.raises(TimeoutError):
+            future.result(0.1)
+        none_ends.release()
+        assert future.result() == 2
 
 
 def test_a_worn_worker_is_replaced() -> None:
