@@ -260,7 +260,25 @@ print([each.message for each in caught])
 
 
 LOAD = """
-import time
+import multiprocessing, time
+def in_terminal(body):
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        signal.alarm(30)
+        body()
+        sys.exit(7)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(terminal)
+    return code
+def in_process(body):
+    def run():
+        signal.alarm(30)
+        body()
+        sys.exit(7)
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join()
+    return process.exitcode
 def feed():
     while not stop.is_set():
         futures = [executor.submit(count, n) for n in range(100)]
@@ -290,7 +308,7 @@ with InterpreterPoolExecutor(3) as executor:
             held_up = executor.submit(count, 0)
             pending = executor.submit(os.read, read, 1)
             results = executor.map(count, range(1000))
-            codes.append(in_child(child))
+            codes.append({way}(child))
             os.write(write, b"!")
             assert pending.result() == b"!" and sum(1 for _ in results) == 1000
             os.close(read)
@@ -307,10 +325,14 @@ print(codes == [7] * {rounds}, codes if set(codes) != {{7}} else "")
     "IX_SANITIZE" in os.environ, reason="a sanitizer's own locks may be held in a forked child"
 )
 def test_forks_under_load(tmp_path: Path) -> None:
-    assert _run(tmp_path, LOAD.format(rounds=8)).split() == ["True"]
+    assert _run(tmp_path, LOAD.format(rounds=8, way="in_child")).split() == ["True"]
+
+
+WAYS = ["in_child", "in_process", *(["in_terminal"] if _has_terminals() else [])]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("part", range(10))
-def test_two_hundred_forks_under_load(tmp_path: Path, part: int) -> None:
-    assert _run(tmp_path, LOAD.format(rounds=20)).split() == ["True"]
+def test_two_hundred_forks_under_load(tmp_path: Path, part: int, way: str) -> None:
+    assert _run(tmp_path, LOAD.format(rounds=20, way=way)).split() == ["True"]
