@@ -110,6 +110,15 @@ _CODES = {"SIGINT": -signal.SIGINT, "SIGTERM": -signal.SIGTERM, "exit": 3, "exce
 _LAST_LINES = {"SIGINT": "KeyboardInterrupt", "exception": "LookupError: of the program"}
 
 
+# Between the tracebacks of one exception and its context or cause.
+_CHAINED = "another exception occurred:\n|direct cause of the following exception:\n"
+# What multiprocessing's fork server says of a process whose parent is killed while it starts.
+_CUT_SHORT = (
+    r"Traceback \(most recent call last\):\n(  .*\n)*"
+    r"  File .*multiprocessing.*spawn\.py.*\n(  .*\n)*EOFError: Ran out of input\n"
+)
+
+
 class _Plan(NamedTuple):
     home: str
     end: str
@@ -126,11 +135,13 @@ def _faults(plan: _Plan, took: float, limit: float, code: int, err: str) -> list
     if code != _CODES[plan.end]:
         faults.append(f"its exit code is {code} instead of {_CODES[plan.end]}")
     err = re.sub(r".* has been abandoned: .*\n", "", err)
+    if plan.home == "processes":
+        err = re.sub(_CUT_SHORT, "", err)
     last = _LAST_LINES.get(plan.end)
-    tracebacks = err.count("Traceback (most recent call last)")
+    tracebacks = err.count("Traceback (most recent call last)") - len(re.findall(_CHAINED, err))
     if tracebacks > (last is not None) or "Exception ignored" in err or "Fatal" in err:
         faults.append("it told tales")
-    if err and (last is None or not err.rstrip().endswith(last)):
+    if err and (last is None or last not in err.splitlines()[-2:]):  # a note may follow
         faults.append("its last words are not its own")
     return faults
 
