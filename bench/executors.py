@@ -16,6 +16,7 @@ PROCESS = "process"
 LOKY = "loky"
 FORKSERVER = "forkserver"
 BY_HAND = "ours-by-hand"
+IN_PROCESSES = "ours-in-processes"
 
 _WHERE = {
     OURS: ("interp_executor", "InterpreterPoolExecutor"),
@@ -25,6 +26,7 @@ _WHERE = {
     LOKY: ("loky", "ProcessPoolExecutor"),
     FORKSERVER: ("bench.variants", "forkserver"),
     BY_HAND: ("bench.variants", "by_hand"),
+    IN_PROCESSES: ("bench.variants", "in_processes"),
 }
 
 TITLES = {
@@ -35,6 +37,7 @@ TITLES = {
     LOKY: "loky",
     FORKSERVER: "ProcessPool (forkserver)",
     BY_HAND: "ours, fallback=None",
+    IN_PROCESSES: "ours, lane='process'",
 }
 
 Open = Callable[..., Executor]

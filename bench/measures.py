@@ -173,6 +173,23 @@ def numpy_waves(executor: Executor, items: int) -> Sample:
     return sample
 
 
+def bytes_there(executor: Executor, items: int, size: int) -> Sample:
+    """Send bytes to be measured, one after the other."""
+    data = bytes(size)
+    started = clock()
+    for _ in range(items):
+        check(executor.submit(len, data).result() == size)
+    return _per_item(started, items)
+
+
+def bytes_back(executor: Executor, items: int, size: int) -> Sample:
+    """Have bytes made and sent here, one after the other."""
+    started = clock()
+    for _ in range(items):
+        check(len(executor.submit(bytes, size).result()) == size)
+    return _per_item(started, items)
+
+
 def uneven_map(executor: Executor, sizes: list[int], chunksize: int | None = None) -> Sample:
     """``map(spin, sizes)`` where the sizes differ; the time of the whole map."""
     options = {} if chunksize is None else {"chunksize": chunksize}

@@ -23,6 +23,7 @@ from bench.entries import (
 from bench.executors import (
     BY_HAND,
     FORKSERVER,
+    IN_PROCESSES,
     INTERPRETER,
     LOKY,
     OURS,
@@ -351,6 +352,20 @@ LANES = (
         (Bound(FORKSERVER, 1.05),),
         seconds=3.0,
         missing=_no_numpy,
+    ),
+    *(
+        Row(
+            name,
+            "lanes",
+            f"64 MB of bytes {way} a process",
+            (on(FORKSERVER, measure, size=64 << 20), on(IN_PROCESSES, measure, size=64 << 20)),
+            (Bound(FORKSERVER, 1.0, subject=IN_PROCESSES),),
+            seconds=1.0,
+        )
+        for name, way, measure in (
+            ("memory-to-process", "to", measures.bytes_there),
+            ("memory-from-process", "from", measures.bytes_back),
+        )
     ),
     Row(
         "deciding",

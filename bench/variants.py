@@ -14,3 +14,8 @@ def forkserver(workers: int) -> Executor:
 def by_hand(workers: int) -> Executor:
     """Ours, with the lane of every task chosen by hand: nothing is left to decide."""
     return InterpreterPoolExecutor(workers, fallback=None)
+
+
+def in_processes(workers: int) -> Executor:
+    """Ours, with all tasks in processes and no interpreter."""
+    return InterpreterPoolExecutor(workers, lane="process")
