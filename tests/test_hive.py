@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import hive_tasks
 import hostile_tasks
@@ -343,18 +344,16 @@ def test_the_number_of_interpreters_stays_bounded() -> None:
 
 
 @pytest.fixture
-def none_ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Lock]:
-    """A lock that is held and keeps interpreters from ending behind, as 8 may."""
+def let_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Until this is called, interpreters do not get to end behind, as 8 may."""
     monkeypatch.setattr(_hive, "_MOST_ENDING_BEHIND", 8)
-    ending = _hive.hive()._ending
-    ending.acquire()
-    yield ending
-    if ending.locked():
-        ending.release()
+    with ExitStack() as held:
+        held.enter_context(_hive.hive()._ending)
+        yield held.close
 
 
 def test_so_many_interpreters_end_behind_and_no_more(
-    none_ends: threading.Lock, monkeypatch: pytest.MonkeyPatch
+    let_end: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_hive, "_PATIENCE_OF_NEW_ONES", 0)
     ending_behind = _hive.hive()._ending_behind
@@ -364,13 +363,13 @@ def test_so_many_interpreters_end_behind_and_no_more(
             assert 1 <= executor.stats().workers <= 3
         assert len(ending_behind) <= most
     assert len(ending_behind) >= 4  # one at least per executor
-    none_ends.release()
+    let_end()
     close_idle_workers()
     assert len(ending_behind) == 0
 
 
 def test_interpreters_that_end_behind_go_before_new_ones(
-    none_ends: threading.Lock, monkeypatch: pytest.MonkeyPatch
+    let_end: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_hive, "_PATIENCE_OF_NEW_ONES", 60.0)
     monkeypatch.setattr(_hive, "_MOST_BESIDE_NEW_ONES", 0)
@@ -380,7 +379,7 @@ def test_interpreters_that_end_behind_go_before_new_ones(
         future = executor.submit(hive_tasks.add_one, 1)
         with pytest.raises(TimeoutError):
             future.result(0.1)
-        none_ends.release()
+        let_end()
         assert future.result() == 2
 
 
