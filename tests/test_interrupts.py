@@ -42,6 +42,16 @@ def begin() -> Iterator[Callable[..., Any]]:
     os.close(write)
 
 
+@pytest.fixture
+def gate() -> Iterator[int]:
+    """Where tasks hang that nothing can interrupt, until the test is over."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    yield read
+    os.close(write)
+    os.close(read)
+
+
 def settled(executor: InterpreterPoolExecutor) -> Any:
     """Return the stats once nothing runs: all futures are done before the workers are free."""
     deadline = time.monotonic() + PATIENCE
@@ -291,9 +301,9 @@ def test_cancel_of_a_running_task_returns_false_and_interrupts(
 # ---- abandonment ----
 
 
-def test_a_task_that_cannot_be_stopped_is_abandoned(begin: Any) -> None:
+def test_a_task_that_cannot_be_stopped_is_abandoned(begin: Any, gate: int) -> None:
     with InterpreterPoolExecutor(1, grace=0.2) as executor:
-        future = begin(executor, interrupt_tasks.wait_in_c, 3)
+        future = begin(executor, interrupt_tasks.wait_in_c, gate)
         called: list[Future[Any]] = []
         future.add_done_callback(called.append)
         assert future.interrupt()
@@ -309,10 +319,10 @@ def test_a_task_that_cannot_be_stopped_is_abandoned(begin: Any) -> None:
         assert called == [future]
 
 
-def test_the_pool_stays_at_strength(begin: Any) -> None:
+def test_the_pool_stays_at_strength(begin: Any, gate: int) -> None:
     with InterpreterPoolExecutor(2) as executor:
-        view = executor.with_options(timeout=0.05, grace=0.1)
-        lost = [begin(view, interrupt_tasks.wait_in_c, 2) for _ in range(2)]
+        view = executor.with_options(timeout=0.3, grace=0.1)
+        lost = [begin(view, interrupt_tasks.wait_in_c, gate) for _ in range(2)]
         for future in lost:
             with pytest.raises(TaskTimeoutError, match="abandoned"):
                 future.result(PATIENCE)
@@ -321,20 +331,20 @@ def test_the_pool_stays_at_strength(begin: Any) -> None:
         assert settled(executor).abandoned == 2
 
 
-def test_shutdown_does_not_wait_for_an_abandoned_task(begin: Any) -> None:
+def test_shutdown_does_not_wait_for_an_abandoned_task(begin: Any, gate: int) -> None:
     started = time.monotonic()
     with InterpreterPoolExecutor(1, grace=0.0) as executor:
-        future = begin(executor, interrupt_tasks.wait_in_c, 3)
+        future = begin(executor, interrupt_tasks.wait_in_c, gate)
         future.interrupt()
         with pytest.raises(TaskInterrupted):
             future.result(PATIENCE)
     assert time.monotonic() - started < 2.5
 
 
-def test_an_item_that_cannot_be_stopped_is_abandoned() -> None:
+def test_an_item_that_cannot_be_stopped_is_abandoned(gate: int) -> None:
     with InterpreterPoolExecutor(1) as executor:
         view = executor.with_options(timeout=0.1, grace=0.1)
-        results = view.map(interrupt_tasks.wait_at, [0, 0, 3, 0], chunksize=4)
+        results = view.map(interrupt_tasks.wait_at, [0, 0, gate, 0], chunksize=4)
         assert [next(results), next(results)] == [0, 0]
         with pytest.raises(TaskTimeoutError, match="abandoned"):
             next(results)
@@ -371,9 +381,9 @@ def test_terminate_workers_ends_a_map(begin: Any) -> None:
     assert time.monotonic() - started < 10
 
 
-def test_kill_workers_waits_for_nothing(begin: Any) -> None:
+def test_kill_workers_waits_for_nothing(begin: Any, gate: int) -> None:
     executor = InterpreterPoolExecutor(1, grace=60)
-    running = begin(executor, interrupt_tasks.wait_in_c, 3)
+    running = begin(executor, interrupt_tasks.wait_in_c, gate)
     pending = executor.submit(abs, -1)
     started = time.monotonic()
     executor.kill_workers()
