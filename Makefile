@@ -7,8 +7,14 @@ ARGS ?=
 setup = PYTHON="$(PYTHON)" VENV="$(VENV)" tools/setup
 python = $(VENV)/bin/python
 packages = $(VENV)-packages
+# Tests are shared out among a few processes; ARGS="-n 0" keeps them in one. pytest-benchmark would
+# warn that it does not measure then.
+shared_out = -n auto --maxprocesses 4 --dist worksteal --benchmark-disable
 extras_of_packages = test packages dask joblib tqdm
 c_files = $(wildcard _native/*.[ch] tests/core/*.[ch] bench/*.[ch])
+
+# Without bytecode, every interpreter and program of the tests would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-packages stress soak bench bench-origins docs lint format types core-sanitizers asan dist clean
@@ -25,7 +31,7 @@ demo: ## run the main job on every executor, with a table and a chart
 
 test: ## run the test suite
 	@$(setup) test
-	@$(python) -m pytest tests $(ARGS)
+	@$(python) -m pytest tests $(shared_out) $(ARGS)
 
 test-packages: ## run the tests against other packages, in an environment of their own
 	@PYTHON="$(PYTHON)" VENV="$(packages)" tools/setup $(extras_of_packages)
@@ -75,7 +81,7 @@ core-sanitizers: ## run the tests of the pure C core under ASan with UBSan, then
 
 asan: ## run the whole suite with the extension under ASan and UBSan
 	@$(setup) test
-	@VENV="$(VENV)" tools/sanitize address all $(ARGS)
+	@VENV="$(VENV)" tools/sanitize address all $(shared_out) $(ARGS)
 
 dist: ## build the sdist and the wheel into dist/
 	@$(setup) test

@@ -31,7 +31,7 @@ VIEWS: list[memoryview] = [
 ]
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=repr)
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: f"{view.format}{view.shape}")
 def test_a_view_keeps_format_shape_strides_and_state(
     executor: InterpreterPoolExecutor, view: memoryview
 ) -> None:

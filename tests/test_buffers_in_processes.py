@@ -49,7 +49,9 @@ def test_what_a_function_carries_goes_along(processes: InterpreterPoolExecutor) 
 
 
 @pytest.mark.parametrize(
-    "shared", [SharedBuffer(10), memoryview(bytearray(10)), [SharedBuffer(10)]], ids=repr
+    "shared",
+    [SharedBuffer(10), memoryview(bytearray(10)), [SharedBuffer(10)]],
+    ids=["shared buffer", "writable view", "list"],
 )
 def test_what_is_shared_stays_in_this_process(
     processes: InterpreterPoolExecutor, shared: Any

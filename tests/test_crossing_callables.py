@@ -55,7 +55,7 @@ def test_a_function_of_the_test_module_is_found_through_pytests_path(
         ("sep".join, ["a", "b"], "asepb"),
         ([1, 2, 3].count, 2, 1),
     ],
-    ids=repr,
+    ids=lambda value: repr(value).partition(" object at ")[0],
 )
 def test_builtins_cross(
     executor: InterpreterPoolExecutor, function: Callable[..., Any], argument: Any, expected: Any

@@ -11,6 +11,7 @@ Run as a script, it builds them all. They lie in the pytest cache, in a folder n
 sources and flags. ``IX_SANITIZE=address`` (with UBSan) or ``thread`` instruments them.
 """
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -129,17 +130,21 @@ class Build:
         )
         return ffi
 
-    def compile(self) -> None:
-        """Compile in a folder aside and move it into place, since others may do the same now."""
+    def ensure(self) -> None:
+        """Compile unless that has been done; processes that test side by side take turns."""
         CACHE.mkdir(parents=True, exist_ok=True)
+        with (CACHE / f"{self.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.file().exists():
+                self._compile()
+
+    def _compile(self) -> None:
+        """Compile in a folder aside, so that a half-made module is never in its place."""
         aside = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=CACHE))
         try:
             self.ffi().compile(tmpdir=str(aside))
             self._forget_older()
             aside.rename(self.folder())
-        except OSError:
-            if not self.file().exists():
-                raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -155,8 +160,7 @@ class Build:
 def load(variant: str) -> ModuleType:
     """Import a variant, compiled first where that has not been done: it has `ffi` and `lib`."""
     build = Build(variant)
-    if not build.file().exists():
-        build.compile()
+    build.ensure()
     spec = importlib.util.spec_from_file_location(build.name, build.file())
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -167,8 +171,7 @@ def load(variant: str) -> ModuleType:
 def main() -> None:
     for variant in [*variants(), *(["stepped"] if has_stepped() else [])]:
         build = Build(variant)
-        if not build.file().exists():
-            build.compile()
+        build.ensure()
         print(build.file())
 
 
