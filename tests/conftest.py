@@ -1,6 +1,7 @@
 """The rule for every test: nothing is left behind."""
 
 import gc
+import os
 import time
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from interp_executor import InterpreterPoolExecutor
 
 FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure() -> None:
+    """Hide from the programs of the tests that pytest shares the tests out: some run pytest."""
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
+        del os.environ[name]
 
 
 def pytest_collection_finish() -> None:
