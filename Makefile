@@ -7,6 +7,7 @@ ARGS ?=
 setup = PYTHON="$(PYTHON)" VENV="$(VENV)" tools/setup
 python = $(VENV)/bin/python
 packages = $(VENV)-packages
+debug = $(VENV)-debug
 # Tests are shared out among a few processes; ARGS="-n 0" keeps them in one. pytest-benchmark would
 # warn that it does not measure then.
 shared_out = -n auto --maxprocesses 4 --dist worksteal --benchmark-disable
@@ -17,7 +18,7 @@ c_files = $(wildcard _native/*.[ch] tests/core/*.[ch] bench/*.[ch])
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-packages stress soak bench bench-origins docs lint format types core-sanitizers asan dist clean
+.PHONY: help demo test test-packages stress soak bench bench-origins docs lint format types core-sanitizers asan debug-python dist clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -82,6 +83,10 @@ core-sanitizers: ## run the tests of the pure C core under ASan with UBSan, then
 asan: ## run the whole suite with the extension under ASan and UBSan
 	@$(setup) test
 	@VENV="$(VENV)" tools/sanitize address all $(shared_out) $(ARGS)
+
+debug-python: ## run the suite on a debug build of CPython (PYTHON=python3.14d, of Debian's python3.14-dbg)
+	@PYTHON="$(or $(PYTHON),python3.14d)" VENV="$(debug)" IX_DEV=1 tools/setup test
+	@IX_LANES="$${IX_LANES:-ours}" $(debug)/bin/python -m pytest $(shared_out) tests $(ARGS)
 
 dist: ## build the sdist and the wheel into dist/
 	@$(setup) test

@@ -225,7 +225,7 @@ def soak(tasks: int, seconds: float | None, seed: int) -> int:
     for thread in threads:
         while thread.is_alive():
             thread.join(1)
-            progress.show(sum(run.accounted))
+            progress.show(run.kinds.total())
     run.executor.shutdown(wait=True)
     stats = run.executor.stats()
     unsettled = stats.submitted - stats.completed - stats.cancelled
