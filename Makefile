@@ -12,7 +12,7 @@ debug = $(VENV)-debug
 # warn that it does not measure then.
 shared_out = -n auto --maxprocesses 4 --dist worksteal --benchmark-disable
 extras_of_packages = test packages dask joblib tqdm
-c_files = $(wildcard _native/*.[ch] tests/core/*.[ch] bench/*.[ch])
+c_files = $(wildcard _native/*.[ch] tests/core/*.[ch] tests/isolated/*.c bench/*.[ch])
 
 # Without bytecode, every interpreter and program of the tests would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE

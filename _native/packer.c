@@ -188,8 +188,11 @@ packer_new(struct ix_codec *codec)
 {
     if (codec->packer_type == NULL)
         codec->packer_type = (PyTypeObject *)PyType_FromSpec(&packer_spec);
-    if (codec->packer_type == NULL)
+    if (codec->packer_type == NULL) {
+        if (!PyErr_Occurred()) /* CPython forgets to raise it for the copy of the type's name */
+            PyErr_NoMemory();
         return NULL;
+    }
     struct packer *self = (struct packer *)codec->packer_type->tp_alloc(codec->packer_type, 0);
     if (self != NULL)
         self->codec = codec;

@@ -160,7 +160,7 @@ class WorkerThread(OwnThread):
         self._hive.wait_to_begin()
         try:
             self.worker.open(self._path, self._sent_world)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             _LOGGER.critical("a worker cannot be started: %s", error)
             self._break_down(error)
             return False
