@@ -58,7 +58,8 @@ def extension() -> Extension:
         sources=sources(),
         depends=["setup.py", *glob("_native/*.h")],
         include_dirs=["_native"],
-        extra_compile_args=["-std=c11", *development, *extra],
+        # Hidden: what one file calls of another needs no detour through the linker's table.
+        extra_compile_args=["-std=c11", "-fvisibility=hidden", *development, *extra],
         extra_link_args=extra,
     )
 
