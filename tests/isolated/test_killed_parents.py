@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,14 +62,19 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder with a short name: the path of the fork server's socket may have 107 bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("state", ["idle", "busy"])
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_nothing_is_left_of_a_program_that_is_killed(
-    method: str, state: str, tmp_path: Path
+    method: str, state: str, tmp_path: Path, temporary: Path
 ) -> None:
     script = write(tmp_path / "program" / "killed.py", PROGRAM)
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
     shared = named_memory()
     program = subprocess.Popen(
         [sys.executable, script, method, state],
