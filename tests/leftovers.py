@@ -57,10 +57,16 @@ class Snapshot:
         return left
 
     def _futures_left(self) -> list[str]:
-        if not self.new_futures():
-            return []
-        collect()
-        return [repr(future) for future in self.new_futures()]
+        # A thread that is gone from threading's list has still to let go of what it holds: the one
+        # of ProcessPoolExecutor first closes what leads to its processes.
+        deadline = time.monotonic() + PATIENCE
+        while self.new_futures():
+            collect()
+            left = [repr(future) for future in self.new_futures()]
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(0.005)
+        return []
 
     def new_futures(self) -> list[Future[Any]]:
         """Return the futures that have come since and that somebody still holds."""
