@@ -1,9 +1,12 @@
 """forward_output=True: what workers print and log reaches the owner's streams and loggers."""
 
 import _thread
+import io
 import logging
 import multiprocessing
 import os
+import queue
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,21 +128,28 @@ def test_output_and_records_keep_their_order(
     assert capsys.readouterr().out.splitlines() == expected
 
 
+class Listener(io.TextIOBase):
+    """A stream whose reader waits for what others write: capsys loses what comes as it is read."""
+
+    def __init__(self) -> None:
+        self.heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def write(self, text: str) -> int:
+        self.heard.put(text)
+        return len(text)
+
+
 def test_what_is_flushed_or_logged_arrives_while_the_task_runs(
-    forwarding: InterpreterPoolExecutor,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-    tmp_path: Path,
+    forwarding: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    listener = Listener()
+    monkeypatch.setattr(sys, "stdout", listener)
+    monkeypatch.setattr(logging.getLogger("tasks"), "handlers", [logging.StreamHandler(listener)])
     go_on = tmp_path / "go on"
     os.mkfifo(go_on)
     for task in (output_tasks.say_and_wait, output_tasks.log_and_wait):
         future = forwarding.submit(task, "now", go_on)
-        seen = ""
-        while not seen:
-            assert not future.done()
-            seen = capsys.readouterr().out or caplog.text
-        assert "now" in seen
+        assert "now" in listener.heard.get(timeout=60)
         assert not future.done()
         go_on.write_bytes(b"x")
         assert future.result() == b"x"
