@@ -60,8 +60,11 @@ def kind_of_peer(name: str) -> str:
         return "independent processes"
     if name in ALONE:
         return "one interpreter"
-    title = executors.TITLES.get(name.partition("/")[0], "itself")
-    return "ProcessPool" if title == "loky" else title
+    family = name.partition("/")[0]
+    if family in (executors.LOKY, executors.FORKSERVER):
+        return "ProcessPool"
+    title = executors.TITLES.get(family, "itself")
+    return title if title in COLOURS else "itself"
 
 
 def _dots(results: list[dict[str, Any]]) -> Iterator[Dot]:

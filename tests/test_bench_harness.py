@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench import harness, report, rows, stats, ticker
+from bench import harness, plot, report, rows, stats, ticker
 from bench.entries import Entry
 from bench.measures import Sample
 from bench.row import Row
@@ -285,3 +285,10 @@ def test_measuring_functions_time_the_work():
         took = time.perf_counter() - started
     assert 0 < sample.elapsed < took
     assert sample.cost == pytest.approx(sample.elapsed / 50)
+
+
+def test_the_picture_has_a_colour_for_every_peer() -> None:
+    for row in rows.ROWS:
+        for bound in row.bounds:
+            for peer in bound.peers:
+                assert plot.kind_of_peer(peer) in plot.COLOURS, row.name
