@@ -2,6 +2,8 @@
 
 import os
 
+from interp_executor import SharedBuffer
+
 
 class Refusal(Exception):
     """What a task raises."""
@@ -35,3 +37,11 @@ def length(value: bytes | memoryview) -> int:
 def wait_for_byte(gate: int) -> bytes:
     """Wait until something can be read from a pipe."""
     return os.read(gate, 1)
+
+
+def wait_without_memory(flag: SharedBuffer) -> None:
+    """Set the flag to 1, and wait until it is 2; in between, nothing is allocated."""
+    with memoryview(flag) as view:
+        view[0] = 1
+        while view[0] != 2:
+            pass

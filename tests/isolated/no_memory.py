@@ -23,6 +23,7 @@ from tests import memory_tasks as tasks
 
 TOLD = ("no memory", "could not be described", "MemoryError")
 LARGE = bytes(300_000)  # lent, not copied
+NEVER = (2**30,)  # of arguments, a tuple: to make one takes memory
 
 escaped: list[str] = []
 
@@ -140,15 +141,27 @@ def fail_in_the_core(scene: Callable[[Run], None]) -> int:
     return number - 1
 
 
+def pythons_failing() -> Callable[..., None]:
+    """Return CPython's own function that lets allocations fail from one number on to another.
+
+    Its hooks stay in place from here on, before other threads run: they are put in and taken away
+    without a lock, and a thread that allocates meanwhile may take the function of one allocator
+    and the context of the other.
+    """
+    import _testcapi
+
+    _testcapi.set_nomemory(*NEVER)
+    return _testcapi.set_nomemory
+
+
 def fail_in_the_owner() -> int:
     """Return how many allocations failed."""
-    import _testcapi
 
     def each(action: Callable[[], object]) -> object:
         """Call it until no allocation is left to fail; return what it returns then."""
         nonlocal total
         for number in range(1, 1000):
-            _testcapi.set_nomemory(number, number + 1)
+            fail(number, number + 1)
             try:
                 value = action()
             except MemoryError:
@@ -156,14 +169,13 @@ def fail_in_the_owner() -> int:
             else:
                 return value
             finally:
-                _testcapi.remove_mem_hooks()
+                fail(*NEVER)
         raise AssertionError("it never succeeds")
 
+    fail = pythons_failing()
     total = 0
     submitted: list[Future[object]] = []
-    reader, writer = os.pipe()
     with InterpreterPoolExecutor(1) as executor:
-        executor.submit(tasks.echo, 0).result()
         calls: list[tuple[object, ...]] = [
             (tasks.echo, 1),
             (tasks.echo, "text"),
@@ -176,14 +188,18 @@ def fail_in_the_owner() -> int:
             executor.submit(*call).result()  # whatever is imported or kept for it is there
         for call in calls:
             # The only worker waits: all that is allocated meanwhile is the owner's.
-            busy = executor.submit(tasks.wait_for_byte, reader)
+            flag = SharedBuffer(1)
+            busy = executor.submit(tasks.wait_without_memory, flag)
+            view = memoryview(flag)
             faulthandler.dump_traceback_later(30, exit=True)
+            while view[0] != 1:
+                os.sched_yield()
             future = each(lambda call=call: executor.submit(*call))
             assert isinstance(future, Future)
             submitted.append(future)
             results = each(lambda: executor.map(tasks.echo, (1, "a", (2.5, None))))
-            os.write(writer, b".")
-            assert busy.result() == b"."
+            view[0] = 2
+            busy.result()
             future.exception()
             executor.submit(tasks.echo, 0).result()  # all before it has run
             each(future.result)
@@ -197,14 +213,13 @@ def fail_in_the_worker() -> int:
 
     No task raises: CPython itself crashes in some places where a traceback is to be formatted.
     """
-    import _testcapi
-
-    reader, writer = os.pipe()
+    fail = pythons_failing()
     failed = 0
     with InterpreterPoolExecutor(1) as executor:
         executor.submit(tasks.echo, 0).result()  # from now on there is a worker
         for number in range(1, 61):
             run = Run()
+            reader, writer = os.pipe()  # a task that fails before it reads leaves its byte behind
             faulthandler.dump_traceback_later(30, exit=True)
             run.expect(executor.submit, b".", tasks.wait_for_byte, reader)
             run.expect(executor.submit, [1, {"a": 2.0}], tasks.echo, [1, {"a": 2.0}])
@@ -212,11 +227,13 @@ def fail_in_the_worker() -> int:
             first, last = run.expected[0][0], run.expected[-1][0]
             while not first.running():
                 os.sched_yield()
-            _testcapi.set_nomemory(number, number + 1)
+            fail(number, number + 1)
             os.write(writer, b".")
             while not last.done():  # which needs no memory
                 os.sched_yield()
-            _testcapi.remove_mem_hooks()
+            fail(*NEVER)
+            os.close(reader)
+            os.close(writer)
             run.check()
             check_escaped(number)
             failed += run.failed != 0
