@@ -295,7 +295,7 @@ def test_ctrl_c_gives_what_there_is(folder: Path, which: str, status: str, told:
         [sys.executable, "-c", HEEDING_CTRL_C, "-m", "interp_executor", "compare", "myjob:wait",
          "--items", "items", "--executors", "threads", "--workers", "1"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -305,8 +305,9 @@ def test_ctrl_c_gives_what_there_is(folder: Path, which: str, status: str, told:
     process.send_signal(signal.SIGINT)
     try:
         out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # tells in stderr where it hangs
+        out, err = process.communicate()
     assert process.returncode == 130, err
     assert told in out + err
     assert status in out

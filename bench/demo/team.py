@@ -74,7 +74,7 @@ class Team:
         self.start_seconds = 0.0
         self._workers = workers
         self._on_files = on_files
-        self._inbox: Inbox = queue.Queue()
+        self._inbox: Inbox = queue.SimpleQueue()
         self._runners: list[RunnerProcess] = []
         self.extra_memory: Memory | None = None
         self._base_memory: int | None = None

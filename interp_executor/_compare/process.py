@@ -12,8 +12,12 @@ from typing import Any
 
 END_TIMEOUT = 30.0
 
-Inbox = queue.Queue["tuple[RunnerProcess, dict[str, Any]]"]
-"""Where a thread per runner puts what its process says; ``{"event": "ended"}`` comes last."""
+Inbox = queue.SimpleQueue["tuple[RunnerProcess, dict[str, Any]]"]
+"""Where a thread per runner puts what its process says; ``{"event": "ended"}`` comes last.
+
+A simple queue, written in C: Ctrl-C between the lines of ``queue.Queue`` may leave its lock held,
+and the thread would wait for that for ever.
+"""
 
 
 class RunnerProcess:

@@ -153,7 +153,7 @@ class _Turn:
         self._peak: int | None = None
         self._ended = False
         self._answers = path.with_name("answers")
-        self._inbox: Inbox = queue.Queue()
+        self._inbox: Inbox = queue.SimpleQueue()
         key, workers = record.contender.key, str(record.workers)
         self._runner = RunnerProcess(
             [sys.executable, "-P", "-c", PROGRAM, key, workers, str(path)],
