@@ -135,6 +135,25 @@ deliver(void *arg)
     release_access(access);
 }
 
+int
+ix_access_interrupt(struct ix_access *access, uint64_t run, enum ix_stop stop)
+{
+    struct delivery *delivery = malloc(sizeof *delivery);
+    if (delivery == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    *delivery = (struct delivery){access, run, stop};
+    atomic_fetch_add_explicit(&access->refs, 1, memory_order_relaxed);
+    if (PyThread_start_new_thread(deliver, delivery) == PYTHREAD_INVALID_THREAD_ID) {
+        release_access(access);
+        free(delivery);
+        PyErr_SetString(PyExc_RuntimeError, "cannot start a thread to interrupt a task");
+        return -1;
+    }
+    return 0;
+}
+
 /* ---- Run. Context of all that follows: the owner's GIL ---- */
 
 struct run {
@@ -199,24 +218,12 @@ run_interrupt(struct run *self, PyObject *late)
 {
     if (self->access == NULL)
         Py_RETURN_NONE; /* a worker without an interpreter: only its process can be stopped */
-    struct delivery *delivery = malloc(sizeof *delivery);
     int is_late = PyObject_IsTrue(late);
-    if (delivery == NULL)
-        return PyErr_NoMemory();
-    if (is_late < 0) {
-        free(delivery);
+    if (is_late < 0
+        || ix_access_interrupt(self->access, self->present.run,
+                               is_late ? IX_STOP_LATE : IX_STOP_ASKED)
+               < 0)
         return NULL;
-    }
-    delivery->access = self->access;
-    delivery->run = self->present.run;
-    delivery->stop = is_late ? IX_STOP_LATE : IX_STOP_ASKED;
-    atomic_fetch_add_explicit(&self->access->refs, 1, memory_order_relaxed);
-    if (PyThread_start_new_thread(deliver, delivery) == PYTHREAD_INVALID_THREAD_ID) {
-        release_access(self->access);
-        free(delivery);
-        PyErr_SetString(PyExc_RuntimeError, "cannot start a thread to interrupt a task");
-        return NULL;
-    }
     Py_RETURN_NONE;
 }
 

@@ -126,11 +126,9 @@ worker_detach(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(worker_call_doc, "call($self, pool, fn, /, *args, **kwargs)\n--\n\n"
-"Call fn in the interpreter now; return what it returns or raise what it raises.");
-
+/* Context: owner GIL. Calls args[1] for the pool args[0]; in a run of its own while `starting`. */
 static PyObject *
-worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
+call_inside(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
             PyObject *kwnames)
 {
     struct ix_module *state = ix_state_of(cls);
@@ -152,6 +150,8 @@ worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
         struct ix_pool_object *pool = self->pool;
         self->pool = (struct ix_pool_object *)args[0]; /* whose world may be asked for */
         ix_gil_to_own(self);
+        if (self->starting)
+            ix_seat_open_run(&self->seat);
         ok = ix_worker_call(self, callable, &reader, NULL, &outcome) == IX_OUTCOME_VALUE;
         ix_note_nothing(self);
         ix_gil_to_owner(self);
@@ -166,6 +166,42 @@ worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
     ix_buffer_fini(&outcome);
     ix_callable_release(callable);
     return result;
+}
+
+PyDoc_STRVAR(worker_call_doc, "call($self, pool, fn, /, *args, **kwargs)\n--\n\n"
+"Call fn in the interpreter now; return what it returns or raise what it raises.");
+
+static PyObject *
+worker_call(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
+            PyObject *kwnames)
+{
+    return call_inside(self, cls, args, nargs, kwnames);
+}
+
+PyDoc_STRVAR(worker_start_doc, "start($self, pool, initializer, /, *args)\n--\n\n"
+"As call(), but interrupt_start() may interrupt it: then it raises TaskInterrupted.");
+
+static PyObject *
+worker_start(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *kwnames)
+{
+    self->starting = true;
+    PyObject *result = call_inside(self, cls, args, nargs, kwnames);
+    self->starting = false;
+    return result;
+}
+
+PyDoc_STRVAR(worker_interrupt_start_doc, "interrupt_start($self, /)\n--\n\n"
+"Have TaskInterrupt raised in start(), if that is under way. From any thread; returns at once.\n\n"
+"Raises RuntimeError if the thread that this takes cannot be started.");
+
+static PyObject *
+worker_interrupt_start(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    uint64_t run = atomic_load_explicit(&self->seat.run, memory_order_acquire);
+    if (self->starting && (run & 1) && ix_access_interrupt(self->access, run, IX_STOP_ASKED) < 0)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(worker_is_viewed_doc, "is_viewed($self, /)\n--\n\n"
@@ -329,6 +365,9 @@ static PyMethodDef worker_methods[] = {
     {"leave", (PyCFunction)worker_leave, METH_VARARGS, worker_leave_doc},
     {"detach", (PyCFunction)worker_detach, METH_NOARGS, worker_detach_doc},
     {"call", CLASS_METHOD(worker_call), worker_call_doc},
+    {"start", CLASS_METHOD(worker_start), worker_start_doc},
+    {"interrupt_start", (PyCFunction)worker_interrupt_start, METH_NOARGS,
+     worker_interrupt_start_doc},
     {"present", CLASS_METHOD(worker_present), worker_present_doc},
     {"deadline", (PyCFunction)worker_deadline, METH_NOARGS, worker_deadline_doc},
     {"is_viewed", (PyCFunction)worker_is_viewed, METH_NOARGS, worker_is_viewed_doc},

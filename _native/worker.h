@@ -62,6 +62,7 @@ struct ix_worker {
     enum ix_stop stop;        /* the present run has been interrupted; under the worker's GIL */
     enum ix_stop stopped;     /* the worker's own: that is what ended the last call */
     int64_t timeout_ns;       /* likewise: of the last run that had a deadline */
+    bool starting;            /* within start(); under the owner's GIL */
     bool seated;              /* at the pool's queue: from serve() to leave() */
     bool abandoned;           /* given up: to leave without a word to the pool */
 };
@@ -129,6 +130,9 @@ enum ix_verdict ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job,
 /* interrupt.c */
 /* Returns: one reference, or NULL without memory. */
 struct ix_access *ix_access_new(struct ix_worker *worker);
+/* Has the run of that number interrupted, by a thread of nobody's, which belongs to it from now on. Returns 0,
+ * or -1 with an exception set if that thread is not to be had. Context: owner GIL; the access must be held. */
+int ix_access_interrupt(struct ix_access *access, uint64_t run, enum ix_stop stop);
 /* Lets nobody in any more and gives the reference away. Context: the worker's thread, no GIL. */
 void ix_access_close(struct ix_access *access);
 /* Sets the deadline of the run that has just been opened. */

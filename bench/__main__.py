@@ -14,7 +14,7 @@ from bench.rows import ROWS, find
 from bench.run_row import run_elsewhere
 
 RESULTS = Path(__file__).with_name("results")
-ROUNDS, SECONDS = 7, 0.7
+ROUNDS, SECONDS = 6, 0.6
 QUICK_ROUNDS, QUICK_SECONDS = 5, 0.1
 
 

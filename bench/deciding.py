@@ -16,7 +16,7 @@ from bench.place import ROOT, environment
 
 FEW, MANY = 1_000, 31_000
 RUNS = 3
-COUNTED = (executors.BY_HAND, executors.OURS)
+COUNTED = (executors.BY_HAND, executors.DECIDED)
 
 
 def work(executor: str, items: int) -> None:

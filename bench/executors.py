@@ -16,6 +16,7 @@ PROCESS = "process"
 LOKY = "loky"
 FORKSERVER = "forkserver"
 BY_HAND = "ours-by-hand"
+DECIDED = "ours-decided"
 IN_PROCESSES = "ours-in-processes"
 
 _WHERE = {
@@ -26,6 +27,7 @@ _WHERE = {
     LOKY: ("loky", "ProcessPoolExecutor"),
     FORKSERVER: ("bench.variants", "forkserver"),
     BY_HAND: ("bench.variants", "by_hand"),
+    DECIDED: ("bench.variants", "decided"),
     IN_PROCESSES: ("bench.variants", "in_processes"),
 }
 
@@ -37,6 +39,7 @@ TITLES = {
     LOKY: "loky",
     FORKSERVER: "ProcessPool (forkserver)",
     BY_HAND: "ours, fallback=None",
+    DECIDED: "ours, fallback='process'",
     IN_PROCESSES: "ours, lane='process'",
 }
 

@@ -1,4 +1,4 @@
-"""The lease of a worker: its time with a pool, and how it is counted out of it."""
+"""The lease of a worker: its time with a pool, how it starts, and how it is counted out of it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Lease:
     def __init__(self, thread: WorkerThread, pool: Pool) -> None:
         self.pool = pool
         self.patience = max(pool.grace, _LEAST_TO_END)  # seconds
+        self.start: Start | None = None  # while, and after, the initializer runs
         self.is_worn = False  # after so many tasks another worker takes its place
         self.is_retried = False  # its initializer failed, and its successor is to try again
         self._thread = thread
@@ -44,16 +45,14 @@ class Lease:
         else:
             self._count_out(stuck=False)
 
-    def give_up(self) -> None:
+    def give_up(
+        self, why: str = "threads or exit callbacks that its tasks left behind do not end"
+    ) -> None:
         """Count out a worker that is stuck and let it go on for itself, for as long as it likes."""
         if not self._once.acquire(blocking=False):
             return
         thread, pool = self._thread, self.pool
-        _LOGGER.warning(
-            "%s has been abandoned: threads or exit callbacks that its tasks left behind do not "
-            "end",
-            thread.name,
-        )
+        _LOGGER.warning("%s has been abandoned: %s", thread.name, why)
         with pool.lock:
             pool.threads.discard(thread)
             pool.retired += 1
@@ -64,3 +63,28 @@ class Lease:
         """Count the worker out or, where another takes its place, hand its count over to that."""
         if self.is_retried or self._thread.worker.leave(self.pool, self.is_worn, stuck):
             self.pool.start_successor()
+
+
+class Start:
+    """The initializer at work in one worker, whose executor may be stopped meanwhile.
+
+    Either it ends and the worker goes on, or the worker is given up: whichever is first.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self.patience = lease.pool.grace  # seconds
+        self._lease = lease
+        self._once = threading.Lock()  # never released
+
+    def is_over(self) -> bool:
+        """Whether the initializer has ended or was given up."""
+        return self._once.locked()
+
+    def end(self) -> bool:
+        """Note that it has ended; False if it was given up. Context: the worker's thread."""
+        return self._once.acquire(blocking=False)
+
+    def give_up(self) -> None:
+        """Give up the worker, unless the initializer has just ended."""
+        if self._once.acquire(blocking=False):
+            self._lease.give_up("its initializer could not be stopped")

@@ -54,6 +54,7 @@ class Pool(ProcessLane):
         self.retired = 0  # interpreters that ended here
         self.failure: BaseException | None = None  # why the pool is broken
         self.shut_down = False
+        self.stopped = False  # nothing of it is to run any more
         self._failures = 0  # of the initializer, since it last went well
         self._names = itertools.count()
 
@@ -144,7 +145,9 @@ class Pool(ProcessLane):
 
     def stop_running(self, *, at_once: bool = False) -> None:
         """Interrupt all that runs, and do not wait for it to end if that is to be at once."""
+        self.stopped = True
         for thread in self._snapshot():
+            thread.stop_start(at_once=at_once)
             run = thread.present()
             if run is not None:
                 self.hive.watchdog.stop(thread, run, 0.0 if at_once else self.grace_of(run))

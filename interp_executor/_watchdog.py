@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from interp_executor._hive import Hive
-    from interp_executor._lease import Lease
+    from interp_executor._lease import Lease, Start
     from interp_executor._worker_thread import WorkerThread
 
     class _Case(NamedTuple):
@@ -51,7 +51,8 @@ class Watchdog:
         self._hive = hive
         self._lock = threading.RLock()  # a handler of signals may interrupt from within
         self._cases: dict[tuple[WorkerThread, int], _Case] = {}
-        self._leases: list[tuple[int, Lease]] = []  # that end, and when they must be over
+        # What ends, and when that must be over.
+        self._expected: list[tuple[int, Lease | Start]] = []
         self._service = Service("interp_executor-watchdog", self._watch)
 
     def start(self) -> None:
@@ -73,13 +74,13 @@ class Watchdog:
         self.start()
         self.alarm.ring()
 
-    def expect(self, lease: Lease) -> None:
-        """Give a lease up that has not ended when its patience is over."""
+    def expect(self, ending: Lease | Start) -> None:
+        """Give up what has not ended when its patience is over."""
         with self._lock:
-            if any(lease is each for _, each in self._leases):
+            if any(ending is each for _, each in self._expected):
                 return
-            due = self.alarm.now() + int(lease.patience * 1e9)
-            self._leases.append((due, lease))
+            due = self.alarm.now() + int(ending.patience * 1e9)
+            self._expected.append((due, ending))
         try:
             self.start()
         except RuntimeError as error:  # no thread is to be had; what is not stuck ends by itself
@@ -128,14 +129,14 @@ class Watchdog:
         return moments
 
     def _see_off(self) -> list[int]:
-        """Give up workers that do not leave their pools; return when to look again."""
+        """Give up what does not end; return when to look again."""
         with self._lock:
-            self._leases = [each for each in self._leases if not each[1].is_over()]
-            waiting = list(self._leases)
-        for due, lease in waiting:
+            self._expected = [each for each in self._expected if not each[1].is_over()]
+            waiting = list(self._expected)
+        for due, ending in waiting:
             if due <= self.alarm.now():
-                lease.give_up()
-        return [due for due, lease in waiting if not lease.is_over()]
+                ending.give_up()
+        return [due for due, ending in waiting if not ending.is_over()]
 
     def _next_look(self, case: _Case) -> int:
         case.run.nudge()

@@ -13,7 +13,7 @@ import logging
 import threading
 
 from interp_executor import _native, _outcome, _worker, _world
-from interp_executor._lease import Lease
+from interp_executor._lease import Lease, Start
 from interp_executor._own_thread import OwnThread
 from interp_executor._refusal import refused_modules
 
@@ -242,8 +242,10 @@ class WorkerThread(OwnThread):
 
                 worker.call(pool, _worker.forward_output, _forward.levels())
             if pool.initializer is not None and not pool.only_processes:
-                worker.call(pool, pool.initializer, *pool.initargs)
+                return self._initialize(lease, pool.initializer)
         except BaseException as error:
+            if pool.stopped:
+                return False
             refused = refused_modules(error)
             if refused and pool.move(refused[0]):
                 worker.close()
@@ -253,6 +255,35 @@ class WorkerThread(OwnThread):
             return False
         pool.note_set_up()
         return True
+
+    def _initialize(self, lease: Lease, initializer: Callable[..., object]) -> bool:
+        """Run the initializer; False if the worker is not to serve, since its pool is stopped."""
+        pool, start = lease.pool, Start(lease)
+        lease.start = start  # from now on whoever stops the pool reaches it
+        if pool.stopped:
+            start.end()
+            return False
+        try:
+            self.worker.start(pool, initializer, *pool.initargs)
+        finally:
+            in_time = start.end()
+        if in_time:
+            pool.note_set_up()
+        return in_time
+
+    def stop_start(self, *, at_once: bool) -> None:
+        """Interrupt the initializer if it is at work, and give it up if it does not end."""
+        start = None if self._lease is None else self._lease.start
+        if start is None or start.is_over():
+            return
+        try:
+            self.worker.interrupt_start()
+        except RuntimeError as error:
+            _LOGGER.warning("an initializer cannot be interrupted: %s", error)
+        if at_once:
+            start.give_up()
+        else:
+            self._hive.watchdog.expect(start)
 
     def _is_fit(self, pool: Pool) -> bool:
         """Whether the interpreter may serve another executor."""

@@ -9,7 +9,13 @@ import needs_refusing
 import pytest
 from isolated.script import run, write
 
-from interp_executor import IncompatibleModuleError, InterpreterPoolExecutor, _lanes
+from interp_executor import (
+    IncompatibleModuleError,
+    InterpreterPoolExecutor,
+    TaskInterrupted,
+    TaskTimeoutError,
+    _lanes,
+)
 
 NAME = "refusing_extension"
 HERE = Path(__file__).parent
@@ -66,6 +72,37 @@ def test_a_map_moves_and_keeps_its_order(executor: InterpreterPoolExecutor) -> N
 def test_a_map_moves_at_the_item_that_refuses(executor: InterpreterPoolExecutor) -> None:
     items = [1, 2, tasks.Arriving(), 4]
     assert list(executor.map(str, items, chunksize=4)) == ["1", "2", NAME, "4"]
+
+
+def test_a_task_that_moves_has_its_time_limit_in_the_process(
+    executor: InterpreterPoolExecutor, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    view = executor.with_options(timeout=2.0)
+    for _ in range(2):  # the first moves, the second goes there at once
+        with pytest.raises(TaskTimeoutError, match="2 s"):
+            view.submit(needs_refusing.wait_at, str(gate)).result(60)
+    results = view.map(needs_refusing.wait_unless_small, [1, 2, str(gate), 4], chunksize=4)
+    assert [next(results), next(results)] == [1, 2]
+    with pytest.raises(TaskTimeoutError):
+        next(results)
+    assert executor.submit(needs_refusing.name).result(60) == NAME
+    assert executor.stats().timed_out == 3
+
+
+def test_a_task_that_moves_can_be_interrupted(
+    executor: InterpreterPoolExecutor, tmp_path: Path
+) -> None:
+    gate, inbox = tmp_path / "gate", tmp_path / "inbox"
+    os.mkfifo(gate)
+    os.mkfifo(inbox)
+    future = executor.submit(needs_refusing.wait_at, str(gate), str(inbox))
+    assert inbox.read_text() == "there"
+    assert future.interrupt()  # type: ignore[attr-defined]
+    with pytest.raises(TaskInterrupted):
+        future.result(60)
+    assert executor.submit(needs_refusing.name).result(60) == NAME
 
 
 def test_what_does_not_need_the_module_stays(executor: InterpreterPoolExecutor) -> None:

@@ -402,3 +402,79 @@ def test_terminating_an_idle_executor_shuts_it_down() -> None:
         getattr(executor, name)()
         executor.shutdown()
         assert executor.stats().workers == 0
+
+
+# ---- initializers that do not end ----
+
+
+@pytest.fixture
+def starting() -> Iterator[Callable[..., InterpreterPoolExecutor]]:
+    """Open an executor whose initializer has begun, on behalf of two tasks."""
+    read, write = os.pipe()
+
+    def start(
+        initializer: Callable[..., object], *args: object, grace: float
+    ) -> InterpreterPoolExecutor:
+        executor = InterpreterPoolExecutor(
+            1, initializer=initializer, initargs=(write, *args), grace=grace
+        )
+        for _ in range(2):
+            executor.submit(abs, -1)
+        assert os.read(read, 1) == b"!"
+        return executor
+
+    yield start
+    os.close(read)
+    os.close(write)
+
+
+def test_terminate_workers_interrupts_an_initializer(
+    starting: Callable[..., InterpreterPoolExecutor], caplog: pytest.LogCaptureFixture
+) -> None:
+    executor = starting(interrupt_tasks.loop, grace=60.0)
+    (thread,) = executor._threads
+    started = time.monotonic()
+    executor.terminate_workers()
+    executor.shutdown()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert time.monotonic() - started < 10
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_initializer_that_cannot_be_stopped_is_given_up(
+    at_once: bool,
+    starting: Callable[..., InterpreterPoolExecutor],
+    gate: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    executor = starting(interrupt_tasks.wait_in_c, gate, grace=60.0 if at_once else 0.1)
+    (thread,) = executor._threads
+    started = time.monotonic()
+    if at_once:
+        executor.kill_workers()
+    else:
+        executor.terminate_workers()
+    executor.shutdown()
+    assert time.monotonic() - started < 2.5
+    assert caplog.text.count("its initializer could not be stopped") == 1
+    assert executor.stats().workers == 0
+    assert thread.is_alive()
+
+
+def test_terminating_an_executor_whose_workers_start_leaves_nothing_behind() -> None:
+    read, write = os.pipe()  # where nobody reads
+    for round_ in range(40):
+        executor = InterpreterPoolExecutor(
+            2, initializer=interrupt_tasks.loop, initargs=(write,), reuse=True
+        )
+        futures = [executor.submit(abs, -1) for _ in range(2)]
+        if round_ % 2:  # in half of them an initializer has begun
+            assert os.read(read, 1) == b"!"
+        executor.terminate_workers()
+        executor.shutdown()
+        assert all(future.cancelled() for future in futures)
+        assert executor.stats().workers == 0
+    os.close(read)
+    os.close(write)

@@ -41,6 +41,11 @@ SHOWN = {
         "test_replacements.py::test_an_initializer_that_fails_at_first_start_breaks_the_pool "
         "test_replacements.py::test_three_failures_on_replacements_break_the_pool"
     ),
+    "an initializer does not end": (
+        "test_interrupts.py::test_terminate_workers_interrupts_an_initializer "
+        "test_interrupts.py::test_an_initializer_that_cannot_be_stopped_is_given_up "
+        "isolated/test_stuck.py::test_ctrl_c_ends_a_program_whose_initializers_do_not_end"
+    ),
     "a function given to `threading.settrace()` or `setprofile()` raises in a worker's thread": (
         "test_faults.py::test_a_worker_that_a_hook_keeps_from_beginning_says_so "
         "test_faults.py::test_nobody_waits_for_a_worker_whose_hook_raises"

@@ -92,7 +92,7 @@ class Program:
         """
         started = time.monotonic()
         out, err = self._process.communicate(timeout=TIMEOUT)
-        reports = re.compile(r".* has been abandoned: its task could not be stopped\n")
+        reports = re.compile(r".* has been abandoned: its \w+ could not be stopped\n")
         return time.monotonic() - started, self._process.returncode, out, reports.sub("", err)
 
     def close(self) -> None:
@@ -197,6 +197,26 @@ futures[0].result()
     code, _, err = _interrupt(programs, tmp_path, body, times=3)
     assert code == -signal.SIGINT
     assert "Exception ignored" not in err
+
+
+def test_ctrl_c_ends_a_program_whose_initializers_do_not_end(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    body = """
+ready = os.pipe()
+starting = [
+    InterpreterPoolExecutor(1, initializer=stuck, initargs=(ready[1],)) for stuck in STUCK
+]
+futures = [each.submit(abs, -1) for each in starting]
+for _ in futures:
+    os.read(ready[0], 1)
+atexit.register(lambda: print("cancelled:", all(each.cancelled() for each in futures)))
+print("ready", flush=True)
+futures[0].result()
+"""
+    code, out, err = _interrupt(programs, tmp_path, body)
+    assert (code, out) == (-signal.SIGINT, "cancelled: True\n")
+    assert err.count("Traceback") == 1
 
 
 def test_sigterm_ends_the_program_at_once(tmp_path: Path, programs: list[Program]) -> None:
