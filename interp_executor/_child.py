@@ -44,11 +44,20 @@ def serve(end: socket.socket, name: str, world: bytes, levels: _output.Levels | 
     _start(end, name, world)
     if levels is not None:
         _output.forward(levels, _tell)
-    _channel.send((True, os.getpid()))
-    while _answer():
+    ready = _greet()
+    while ready and _answer():
         _child.let_go()
     if levels is not None:
         _output.forward(None)  # exit callbacks may print
+
+
+def _greet() -> bool:
+    """Tell the owner that questions may come; False if it has ended meanwhile."""
+    try:
+        _channel.send((True, os.getpid()))
+    except ConnectionError:
+        return False
+    return True
 
 
 def _answer() -> bool:

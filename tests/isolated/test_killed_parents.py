@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from isolated.script import SOURCE, named_memory, write
+from isolated.script import SOURCE, named_memory, run, write
 
 PATIENCE = 60.0
 
@@ -103,3 +103,25 @@ def test_nothing_is_left_of_a_program_that_is_killed(
     sockets = [name for name in os.listdir(temporary) if name.startswith("pymp-")]
     assert os.listdir(temporary) == sockets
     assert len(sockets) == (method == "forkserver")
+
+
+UNHEARD = """
+import multiprocessing, socket
+from interp_executor import _child, _world
+
+if __name__ == "__main__":
+    ours, theirs = socket.socketpair()
+    ours.close()
+    serve = (theirs, "worker", _world.encode(), None)
+    child = multiprocessing.get_context("spawn").Process(target=_child.serve, args=serve)
+    child.start()
+    theirs.close()
+    child.join()
+    print(child.exitcode)
+"""
+
+
+def test_a_child_whose_parent_is_gone_before_it_can_say_so_ends_without_a_word(
+    tmp_path: Path,
+) -> None:
+    assert run(write(tmp_path / "unheard.py", UNHEARD)).stdout == "0\n"
