@@ -53,6 +53,33 @@ def on(
     return Entry(name or executor, open_it, missing, items)
 
 
+def on_views(
+    executor: str, measure: Callable[..., Sample], views: dict[str, Callable[[Any], Any]]
+) -> tuple[Entry, ...]:
+    """Return entries that measure on views of one executor with one worker.
+
+    Two executors differ by more than what little a view may cost: in where their workers run.
+    """
+    running: Any = None
+    users = 0
+
+    @contextmanager
+    def open_one(view: Callable[[Any], Any]) -> Iterator[Measure]:
+        nonlocal running, users
+        if users == 0:
+            running = executors.load(executor)(1)
+            start_all(running, 1)
+        users += 1
+        try:
+            yield partial(measure, view(running))
+        finally:
+            users -= 1
+            if users == 0:
+                running.shutdown()
+
+    return tuple(Entry(name, partial(open_one, view)) for name, view in views.items())
+
+
 def _apply(
     measure: Callable[..., Sample], running: Any, options: dict[str, Any], items: int
 ) -> Sample:
