@@ -358,7 +358,7 @@ LANES = (
             on(OURS, measures.numpy_waves, workers=2),
         ),
         (Bound(FORKSERVER, 1.05),),
-        seconds=3.0,
+        seconds=3.5,
         rounds=0.7,
         missing=_no_numpy,
     ),

@@ -74,21 +74,21 @@ def test_a_map_moves_at_the_item_that_refuses(executor: InterpreterPoolExecutor)
     assert list(executor.map(str, items, chunksize=4)) == ["1", "2", NAME, "4"]
 
 
-def test_a_task_that_moves_has_its_time_limit_in_the_process(
-    executor: InterpreterPoolExecutor, tmp_path: Path
-) -> None:
+def test_a_task_that_moves_has_its_time_limit_in_the_process(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    view = executor.with_options(timeout=2.0)
-    for _ in range(2):  # the first moves, the second goes there at once
-        with pytest.raises(TaskTimeoutError, match="2 s"):
-            view.submit(needs_refusing.wait_at, str(gate)).result(60)
-    results = view.map(needs_refusing.wait_unless_small, [1, 2, str(gate), 4], chunksize=4)
-    assert [next(results), next(results)] == [1, 2]
-    with pytest.raises(TaskTimeoutError):
-        next(results)
-    assert executor.submit(needs_refusing.name).result(60) == NAME
-    assert executor.stats().timed_out == 3
+    with InterpreterPoolExecutor(1) as executor:
+        view = executor.with_options(timeout=2.0)
+        for _ in range(2):  # the first moves, the second goes there at once
+            with pytest.raises(TaskTimeoutError, match="2 s"):
+                view.submit(needs_refusing.wait_at, str(gate)).result(60)
+        assert executor.submit(needs_refusing.name).result(60) == NAME  # the process is up again
+        results = view.map(needs_refusing.wait_unless_small, [1, 2, str(gate), 4], chunksize=4)
+        assert [next(results), next(results)] == [1, 2]
+        with pytest.raises(TaskTimeoutError):
+            next(results)
+        assert executor.submit(needs_refusing.name).result(60) == NAME
+        assert executor.stats().timed_out == 3
 
 
 def test_a_task_that_moves_can_be_interrupted(
