@@ -27,7 +27,7 @@ class Lease:
     def __init__(self, thread: WorkerThread, pool: Pool) -> None:
         self.pool = pool
         self.patience = max(pool.grace, _LEAST_TO_END)  # seconds
-        self.start: Start | None = None  # while, and after, the initializer runs
+        self.start: Start | None = None  # while the initializer runs
         self.is_worn = False  # after so many tasks another worker takes its place
         self.is_retried = False  # its initializer failed, and its successor is to try again
         self._thread = thread

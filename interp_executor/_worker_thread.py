@@ -260,20 +260,21 @@ class WorkerThread(OwnThread):
         """Run the initializer; False if the worker is not to serve, since its pool is stopped."""
         pool, start = lease.pool, Start(lease)
         lease.start = start  # from now on whoever stops the pool reaches it
-        if pool.stopped:
-            start.end()
-            return False
         try:
+            if pool.stopped:
+                return False
             self.worker.start(pool, initializer, *pool.initargs)
         finally:
             in_time = start.end()
+            lease.start = None  # which holds its lease
         if in_time:
             pool.note_set_up()
         return in_time
 
     def stop_start(self, *, at_once: bool) -> None:
         """Interrupt the initializer if it is at work, and give it up if it does not end."""
-        start = None if self._lease is None else self._lease.start
+        lease = self._lease
+        start = None if lease is None else lease.start
         if start is None or start.is_over():
             return
         try:
