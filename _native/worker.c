@@ -126,6 +126,17 @@ worker_detach(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* Context: own GIL. Opens the run of start(), in which an interrupt is raised that has come before. */
+static void
+open_start(struct ix_worker *self)
+{
+    ix_seat_open_run(&self->seat);
+    if (atomic_exchange(&self->opening, IX_OPENING_DONE) == IX_OPENING_INTERRUPTED) {
+        self->stop = IX_STOP_ASKED;
+        PyThreadState_SetAsyncExc(self->access->thread_id, self->inside.interrupt);
+    }
+}
+
 /* Context: owner GIL. Calls args[1] for the pool args[0]; in a run of its own while `starting`. */
 static PyObject *
 call_inside(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
@@ -150,8 +161,8 @@ call_inside(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py
         struct ix_pool_object *pool = self->pool;
         self->pool = (struct ix_pool_object *)args[0]; /* whose world may be asked for */
         ix_gil_to_own(self);
-        if (self->starting)
-            ix_seat_open_run(&self->seat);
+        if (self->starting != NULL)
+            open_start(self);
         ok = ix_worker_call(self, callable, &reader, NULL, &outcome) == IX_OUTCOME_VALUE;
         ix_note_nothing(self);
         ix_gil_to_owner(self);
@@ -185,21 +196,27 @@ static PyObject *
 worker_start(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
              PyObject *kwnames)
 {
-    self->starting = true;
+    atomic_store(&self->opening, IX_OPENING_AHEAD);
+    self->starting = nargs == 0 ? NULL : args[0];
     PyObject *result = call_inside(self, cls, args, nargs, kwnames);
-    self->starting = false;
+    self->starting = NULL;
     return result;
 }
 
-PyDoc_STRVAR(worker_interrupt_start_doc, "interrupt_start($self, /)\n--\n\n"
-"Have TaskInterrupt raised in start(), if that is under way. From any thread; returns at once.\n\n"
+PyDoc_STRVAR(worker_interrupt_start_doc, "interrupt_start($self, pool, /)\n--\n\n"
+"Have TaskInterrupt raised in start(), if that is under way for this pool. From any thread; returns\n"
+"at once.\n\n"
 "Raises RuntimeError if the thread that this takes cannot be started.");
 
 static PyObject *
-worker_interrupt_start(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+worker_interrupt_start(struct ix_worker *self, PyObject *pool)
 {
+    uint8_t opening = IX_OPENING_AHEAD;
+    if (self->starting != pool
+        || atomic_compare_exchange_strong(&self->opening, &opening, IX_OPENING_INTERRUPTED))
+        Py_RETURN_NONE;
     uint64_t run = atomic_load_explicit(&self->seat.run, memory_order_acquire);
-    if (self->starting && (run & 1) && ix_access_interrupt(self->access, run, IX_STOP_ASKED) < 0)
+    if ((run & 1) && ix_access_interrupt(self->access, run, IX_STOP_ASKED) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -275,19 +292,22 @@ present_of(struct ix_worker *self)
     return self->pool == NULL ? nothing : ix_crew_present(&self->pool->queue, &self->seat);
 }
 
-PyDoc_STRVAR(worker_present_doc, "present($self, future=..., /)\n--\n\n"
-"The Run that is under way, or None; with a future, only if it is that one's task.");
+PyDoc_STRVAR(worker_present_doc, "present($self, of=..., /)\n--\n\n"
+"The Run that is under way, or None; only if it is a future's task, or one of a pool's.");
 
 static PyObject *
 worker_present(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs,
                PyObject *Py_UNUSED(kwnames))
 {
     struct ix_module *state = ix_state_of(cls);
-    struct ix_task *task = nargs == 0 ? NULL : ix_future_task(state, args[0]);
-    if (nargs > 1 || (nargs == 1 && task == NULL)) {
-        PyErr_SetString(PyExc_TypeError, "present() takes at most one argument, a future");
+    bool of_pool = nargs == 1 && PyObject_TypeCheck(args[0], state->pool_type);
+    struct ix_task *task = nargs == 0 || of_pool ? NULL : ix_future_task(state, args[0]);
+    if (nargs > 1 || (nargs == 1 && !of_pool && task == NULL)) {
+        PyErr_SetString(PyExc_TypeError, "present() takes one argument at most, of a known type");
         return NULL;
     }
+    if (of_pool && (PyObject *)self->pool != args[0])
+        Py_RETURN_NONE;
     struct ix_present present = present_of(self);
     if (present.entry == NULL)
         Py_RETURN_NONE;
@@ -366,8 +386,7 @@ static PyMethodDef worker_methods[] = {
     {"detach", (PyCFunction)worker_detach, METH_NOARGS, worker_detach_doc},
     {"call", CLASS_METHOD(worker_call), worker_call_doc},
     {"start", CLASS_METHOD(worker_start), worker_start_doc},
-    {"interrupt_start", (PyCFunction)worker_interrupt_start, METH_NOARGS,
-     worker_interrupt_start_doc},
+    {"interrupt_start", (PyCFunction)worker_interrupt_start, METH_O, worker_interrupt_start_doc},
     {"present", CLASS_METHOD(worker_present), worker_present_doc},
     {"deadline", (PyCFunction)worker_deadline, METH_NOARGS, worker_deadline_doc},
     {"is_viewed", (PyCFunction)worker_is_viewed, METH_NOARGS, worker_is_viewed_doc},

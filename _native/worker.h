@@ -46,6 +46,9 @@ struct ix_access {
     struct ix_worker *worker;
 };
 
+/* What is done of start(): an interrupt that comes before its run is open waits for that. */
+enum ix_opening { IX_OPENING_AHEAD, IX_OPENING_INTERRUPTED, IX_OPENING_DONE };
+
 struct ix_worker {
     PyObject_HEAD /* of the owner */
     PyThreadState *owner_ts, *own_ts;
@@ -62,7 +65,8 @@ struct ix_worker {
     enum ix_stop stop;        /* the present run has been interrupted; under the worker's GIL */
     enum ix_stop stopped;     /* the worker's own: that is what ended the last call */
     int64_t timeout_ns;       /* likewise: of the last run that had a deadline */
-    bool starting;            /* within start(); under the owner's GIL */
+    PyObject *starting;       /* within start(): its pool, borrowed; under the owner's GIL */
+    _Atomic uint8_t opening;  /* meanwhile: enum ix_opening */
     bool seated;              /* at the pool's queue: from serve() to leave() */
     bool abandoned;           /* given up: to leave without a word to the pool */
 };

@@ -107,7 +107,8 @@ class _WorkQueue:
 def _is_context(value: object) -> bool:
     """Whether value is a multiprocessing context; if its module is not loaded, it cannot be."""
     module = sys.modules.get("multiprocessing.context")
-    return module is not None and isinstance(value, module.BaseContext)
+    kind = getattr(module, "BaseContext", None)  # another thread may be about to load it
+    return kind is not None and isinstance(value, kind)
 
 
 def _sort_out(mp_context: Any, thread_name_prefix: Any) -> tuple[Any, Any]:

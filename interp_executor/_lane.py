@@ -196,6 +196,8 @@ class ProcessLane(_native.Pool):
         except BaseException as error:
             return None, _outcome.framed(self._explained(error, call)), NOT_STOPPED
         process.begin()
+        if threading.current_thread().given_up:  # type: ignore[attr-defined]
+            process.give_up()  # nobody has found it before
         answer, failure = None, None
         try:
             call.check()

@@ -52,12 +52,14 @@ class Lease:
         if not self._once.acquire(blocking=False):
             return
         thread, pool = self._thread, self.pool
-        _LOGGER.warning("%s has been abandoned: %s", thread.name, why)
-        with pool.lock:
-            pool.threads.discard(thread)
-            pool.retired += 1
-        pool.hive.give_up(thread)
-        self._count_out(stuck=True)
+        try:
+            _LOGGER.warning("%s has been abandoned: %s", thread.name, why)
+        finally:  # whatever a handler of logs raises, or Ctrl-C
+            with pool.lock:
+                pool.threads.discard(thread)
+                pool.retired += 1
+            pool.hive.give_up(thread)
+            self._count_out(stuck=True)
 
     def _count_out(self, *, stuck: bool) -> None:
         """Count the worker out or, where another takes its place, hand its count over to that."""

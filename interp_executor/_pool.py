@@ -147,8 +147,8 @@ class Pool(ProcessLane):
         """Interrupt all that runs, and do not wait for it to end if that is to be at once."""
         self.stopped = True
         for thread in self._snapshot():
-            thread.stop_start(at_once=at_once)
-            run = thread.present()
+            thread.stop_start(self, at_once=at_once)
+            run = thread.present(self)
             if run is not None:
                 self.hive.watchdog.stop(thread, run, 0.0 if at_once else self.grace_of(run))
             if run is not None and at_once:

@@ -93,6 +93,7 @@ class WorkerProcess:
         self._lock = threading.RLock()
         # Protected by the lock:
         self._busy = False
+        self._given_up = False  # together with its worker
         self._stopped: tuple[bool, float] | None = None  # the present run: late, its time limit
         self._world = b""
 
@@ -193,6 +194,12 @@ class WorkerProcess:
         if process is not None:
             process.kill()
 
+    def give_up(self) -> None:
+        """End the process, now or as soon as it has been made: nobody is left to do so."""
+        with self._lock:
+            self._given_up = True
+            self.kill()
+
     def begin(self) -> None:
         """Note that a run begins here, which may be stopped from now on."""
         with self._lock:
@@ -225,7 +232,7 @@ class WorkerProcess:
             _started.add(process)
             with self._lock:
                 self._process = process
-                if self._stopped is not None:
+                if self._stopped is not None or self._given_up:
                     process.kill()
             theirs.close()
             self._events = select.poll()

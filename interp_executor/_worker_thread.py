@@ -44,6 +44,7 @@ class WorkerThread(OwnThread):
         self._sent_world = _world.encode()
         self.worker = _native.Worker()
         self.process: WorkerProcess | None = None  # of the present lease
+        self.given_up = False  # with what it ran: a process that it has yet to make is to end
         self._bare = False  # without an interpreter: the pool runs everything in processes
         self._mail = threading.Lock()  # released once per assignment
         self._mail.acquire()
@@ -116,9 +117,9 @@ class WorkerThread(OwnThread):
             self.name = pool.next_name()
         self._mail.release()
 
-    def present(self, future: object = None) -> _native.Run | None:
-        """Return what the worker runs now; with a future, only if that is its task."""
-        return self.worker.present() if future is None else self.worker.present(future)
+    def present(self, of: object = None) -> _native.Run | None:
+        """Return what the worker runs now; with a future or a pool, only if it is of that."""
+        return self.worker.present() if of is None else self.worker.present(of)
 
     def deadline(self) -> tuple[int, int] | None:
         """Return the number of the present run and when its time is over, if it has a limit."""
@@ -143,14 +144,17 @@ class WorkerThread(OwnThread):
         if successor is None:
             return False
         assert lease is not None
-        _LOGGER.warning("%s has been abandoned: its task could not be stopped", self.name)
-        if self.process is not None:
-            self.process.kill()  # nobody is left to end it
-        with lease.pool.lock:
-            lease.pool.threads.discard(self)
-        self._hive.give_up(self)
-        if successor:
-            lease.pool.start_successor()
+        self.given_up = True
+        try:
+            _LOGGER.warning("%s has been abandoned: its task could not be stopped", self.name)
+        finally:  # whatever a handler of logs raises, or Ctrl-C
+            if self.process is not None:
+                self.process.give_up()
+            with lease.pool.lock:
+                lease.pool.threads.discard(self)
+            self._hive.give_up(self)
+            if successor:
+                lease.pool.start_successor()
         return True
 
     def _open(self) -> bool:
@@ -267,18 +271,20 @@ class WorkerThread(OwnThread):
         finally:
             in_time = start.end()
             lease.start = None  # which holds its lease
+            if pool.stopped:
+                self._hive.watchdog.alarm.ring()  # so that the watchdog lets go of it, too
         if in_time:
             pool.note_set_up()
         return in_time
 
-    def stop_start(self, *, at_once: bool) -> None:
-        """Interrupt the initializer if it is at work, and give it up if it does not end."""
-        lease = self._lease
-        start = None if lease is None else lease.start
+    def stop_start(self, pool: Pool, *, at_once: bool) -> None:
+        """Interrupt the pool's initializer if it is at work, and give it up if it does not end."""
+        lease = self._lease  # perhaps with another pool by now
+        start = None if lease is None or lease.pool is not pool else lease.start
         if start is None or start.is_over():
             return
         try:
-            self.worker.interrupt_start()
+            self.worker.interrupt_start(pool)
         except RuntimeError as error:
             _LOGGER.warning("an initializer cannot be interrupted: %s", error)
         if at_once:

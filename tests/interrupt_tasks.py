@@ -17,6 +17,14 @@ def loop(fd: int) -> None:
         pass
 
 
+def nap_first(fd: int, seconds: float) -> None:
+    """Sleep a little at a time, in Python, so that an interrupt would be noticed."""
+    tell(fd)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.001)
+
+
 def loop_past_exceptions(fd: int) -> None:
     """Run for ever, and swallow every Exception."""
     tell(fd)

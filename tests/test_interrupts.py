@@ -1,8 +1,11 @@
 """Tasks are interrupted, by request or for want of time, and abandoned if they do not stop."""
 
 import asyncio
+import logging
+import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, wait
@@ -478,3 +481,95 @@ def test_terminating_an_executor_whose_workers_start_leaves_nothing_behind() -> 
         assert executor.stats().workers == 0
     os.close(read)
     os.close(write)
+
+
+class Unhurried:
+    """Pickles once the test lets it, as the number that it was made with."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.asked, self.may = threading.Event(), threading.Event()
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        self.asked.set()
+        assert self.may.wait(PATIENCE)
+        return int, (self.number,)
+
+
+def test_an_interrupt_that_comes_before_the_initializer_begins_is_not_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read, write = os.pipe()
+    argument = Unhurried(write)
+    executor = InterpreterPoolExecutor(
+        1, initializer=interrupt_tasks.loop, initargs=(argument,), grace=60.0
+    )
+    executor.submit(abs, -1)
+    assert argument.asked.wait(PATIENCE)
+    (thread,) = executor._threads
+    executor.terminate_workers()
+    argument.may.set()
+    executor.shutdown()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert caplog.text == ""
+    os.close(read)
+    os.close(write)
+
+
+def test_stopping_an_executor_stops_nothing_of_the_next_one_of_its_worker(
+    starting: Callable[..., InterpreterPoolExecutor],
+    begin: Any,
+    gate: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = InterpreterPoolExecutor(1)
+    busy = InterpreterPoolExecutor(1)
+    running = begin(busy, interrupt_tasks.wait_in_c, gate)
+    initializing = starting(interrupt_tasks.nap_first, 0.3, grace=60.0)
+    # As if its workers had gone on to these since it has looked.
+    threads = [*busy._threads, *initializing._threads]
+    monkeypatch.setattr(left._pool, "_snapshot", lambda: threads)
+    left._pool.stop_running(at_once=True)
+    assert initializing.submit(abs, -3).result(PATIENCE) == 3
+    assert running.running()
+    assert busy.stats().abandoned == initializing.stats().abandoned == 0
+    initializing.shutdown()
+    busy.kill_workers()
+
+
+def test_a_log_handler_that_raises_keeps_no_worker_from_being_counted_out(
+    starting: Callable[..., InterpreterPoolExecutor], gate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    executor = starting(interrupt_tasks.wait_in_c, gate, grace=60.0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(logging.getLogger("concurrent.futures"), "warning", interrupted)
+        executor.kill_workers()
+    executor.shutdown()
+    assert executor.stats().workers == 0
+
+
+def test_a_worker_that_is_given_up_before_it_has_a_process_keeps_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from interp_executor._lane import ProcessLane
+
+    make = ProcessLane._process
+
+    def killed_before(pool: Any, own: int) -> Any:
+        executor.kill_workers()
+        return make(pool, own)
+
+    monkeypatch.setattr(ProcessLane, "_process", killed_before)
+    executor = InterpreterPoolExecutor(1, lane="process", grace=60.0)
+    future = executor.submit(time.sleep, 1000)
+    with pytest.raises(TaskInterrupted, match="abandoned"):
+        future.result(PATIENCE)
+    executor.shutdown()
+    started = time.monotonic()
+    while multiprocessing.active_children() and time.monotonic() - started < PATIENCE:
+        time.sleep(0.01)
+    assert multiprocessing.active_children() == []

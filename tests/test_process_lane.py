@@ -3,8 +3,10 @@
 import logging
 import multiprocessing
 import os
+import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -310,6 +312,15 @@ def test_an_unknown_lane_is_refused(executor: InterpreterPoolExecutor) -> None:
 def test_a_given_context_starts_the_processes() -> None:
     with InterpreterPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         assert executor.with_options(lane="process").submit(tasks.process).result() != os.getpid()
+
+
+def test_an_executor_is_made_while_another_thread_imports_multiprocessing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    half_loaded = types.ModuleType("multiprocessing.context")
+    monkeypatch.setitem(sys.modules, half_loaded.__name__, half_loaded)
+    with InterpreterPoolExecutor(1) as executor:
+        assert executor.submit(abs, -1).result() == 1
 
 
 def test_a_context_that_forks_is_refused() -> None:
