@@ -68,6 +68,7 @@ count_seat(struct ix_queue_counts *counts, struct ix_seat *seat)
     counts->late += atomic_load_explicit(&seat->late, memory_order_relaxed);
     counts->copied += atomic_load_explicit(&seat->copied, memory_order_relaxed);
     counts->lent += atomic_load_explicit(&seat->lent, memory_order_relaxed);
+    counts->mapped += atomic_load_explicit(&seat->mapped, memory_order_relaxed);
     counts->running += atomic_load_explicit(&seat->busy, memory_order_relaxed);
 }
 

@@ -25,11 +25,10 @@ static int
 start_workers(struct ix_feed *feed)
 {
     size_t unclaimed = atomic_load_explicit(&feed->job->unclaimed, memory_order_relaxed);
-    while (unclaimed != 0 && ix_crew_wants_one(&feed->pool->queue, unclaimed)) {
-        if (ix_pool_after_push(feed->pool, IX_PUSH_NEEDS_WORKER) < 0)
-            return -1;
-    }
-    return 0;
+    int missing = 0; /* no thread is to be had: before the next segment none is asked for again */
+    while (missing == 0 && unclaimed != 0 && ix_crew_wants_one(&feed->pool->queue, unclaimed))
+        missing = ix_pool_after_push(feed->pool, IX_PUSH_NEEDS_WORKER);
+    return missing < 0 ? -1 : 0;
 }
 
 /* Puts the job into the queue. Returns 0, or -1 with an exception set. */

@@ -135,11 +135,12 @@ ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed)
     bool wanted = pushed == IX_PUSH_NEEDS_WORKER;
     PyObject *result = PyObject_CallMethod((PyObject *)pool, wanted ? "start_worker" : "refuse",
                                            NULL);
-    if (wanted && result != Py_True)
+    bool missing = wanted && result != Py_True;
+    if (missing)
         ix_crew_leave(&pool->queue,
                       NULL); /* here, since a signal may interrupt the call anywhere */
     Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return result == NULL ? -1 : missing;
 }
 
 PyDoc_STRVAR(pool_close_doc, "close($self, /)\n--\n\n"
@@ -264,7 +265,7 @@ pool_leave(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 
 PyDoc_STRVAR(pool_counts_doc, "counts($self, /)\n--\n\n"
 "(submitted, finished, failed, cancelled, queued, running, workers, parked, interrupted, late,\n"
-"abandoned)");
+"abandoned, mapped)");
 
 static PyObject *
 pool_counts(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
@@ -272,12 +273,12 @@ pool_counts(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     if (ix_pool_check_inherited(self) < 0)
         return NULL;
     struct ix_queue_counts counts = ix_crew_count(&self->queue);
-    return Py_BuildValue("KKKKnIIIKKK", (unsigned long long)counts.submitted,
+    return Py_BuildValue("KKKKnIIIKKKK", (unsigned long long)counts.submitted,
                          (unsigned long long)counts.finished, (unsigned long long)counts.failed,
                          (unsigned long long)counts.cancelled, (Py_ssize_t)counts.queued,
                          counts.running, counts.workers, counts.parked,
                          (unsigned long long)counts.interrupted, (unsigned long long)counts.late,
-                         (unsigned long long)counts.abandoned);
+                         (unsigned long long)counts.abandoned, (unsigned long long)counts.mapped);
 }
 
 PyDoc_STRVAR(pool_is_inherited_doc, "is_inherited($self, /)\n--\n\n"

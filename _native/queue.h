@@ -19,6 +19,7 @@
 /* What has been done, and what is under way. */
 struct ix_queue_counts {
     uint64_t copied, lent; /* bytes that crossed by being copied, and without */
+    uint64_t mapped;       /* items of maps that have an outcome */
     uint64_t submitted;    /* tasks pushed */
     uint64_t finished;     /* tasks that ran to an outcome */
     uint64_t failed;       /* of these, those whose outcome is not a value */

@@ -49,8 +49,15 @@ ix_worker_put_raised(struct ix_worker *worker, struct ix_buffer *buffer, const c
     worker->unloaded = what;
     worker->stopped = ix_run_close(worker);
     if (worker->stopped != IX_STOP_NONE) {
-        if (ix_run_encode_stop(worker, buffer) > 0)
+        int encoded = ix_run_encode_stop(worker, buffer);
+        if (encoded == 0 && what != NULL) { /* whatever the loading came to, nothing goes on */
+            PyErr_SetNone(inside->interrupt);
+            encoded = ix_run_encode_stop(worker, buffer);
+        }
+        if (encoded > 0) {
+            ix_note_nothing(worker);
             return IX_OUTCOME_RAISED;
+        }
         worker->stopped = IX_STOP_NONE; /* the exception came about by itself */
     }
     bool refused = ix_note_refusal(worker, what != NULL);
@@ -339,6 +346,7 @@ run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
     ix_run_close(worker);
     if (verdict == IX_STOPPED)
         ix_job_end(job, IX_JOB_CANCELLED); /* the reader stops at the failure */
+    ix_seat_count_items(&worker->seat, (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX));
     ix_seat_settle(&worker->seat, IX_FATE_JOB);
     if (!ix_claim_settle(job, claim, verdict == IX_LOST))
         worker->abandoned = true;

@@ -100,10 +100,16 @@ ix_seat_count_stop(struct ix_seat *seat, bool late)
 }
 
 static void
-add_bytes(_Atomic uint64_t *count, size_t bytes)
+add_many(_Atomic uint64_t *count, size_t many)
 {
     uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
-    atomic_store_explicit(count, value + bytes, memory_order_relaxed);
+    atomic_store_explicit(count, value + many, memory_order_relaxed);
+}
+
+void
+ix_seat_count_items(struct ix_seat *seat, uint32_t items)
+{
+    add_many(&seat->mapped, items);
 }
 
 void
@@ -111,9 +117,9 @@ ix_seat_account(struct ix_seat *seat, size_t length, struct ix_attachments *atta
 {
     for (; attachments != NULL; attachments = attachments->next) {
         length += attachments->copied;
-        add_bytes(&seat->lent, attachments->lent);
+        add_many(&seat->lent, attachments->lent);
     }
-    add_bytes(&seat->copied, length);
+    add_many(&seat->copied, length);
 }
 
 void

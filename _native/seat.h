@@ -38,6 +38,7 @@ struct ix_seat {
     /* Likewise, before the worker publishes the outcome, so that whoever has seen that sees the count: */
     _Atomic uint64_t finished, failed, cancelled, interrupted, late;
     _Atomic uint64_t copied, lent; /* bytes of messages, there and back */
+    _Atomic uint64_t mapped;       /* items of claims that are over */
     _Atomic bool busy;
     /* Likewise, but looked at only around the waits: */
     _Atomic int64_t awake_ns;    /* how long the worker was awake, up to its last wait */
@@ -86,6 +87,8 @@ enum ix_fate {
 void ix_seat_settle(struct ix_seat *seat, enum ix_fate fate);
 /* Counts a message of so many bytes, and what it refers to. Context: the worker. */
 void ix_seat_account(struct ix_seat *seat, size_t length, struct ix_attachments *attachments);
+/* So many items of a claim have an outcome, which is about to be published. Context: the worker. */
+void ix_seat_count_items(struct ix_seat *seat, uint32_t items);
 /* An item of a map ended by an interrupt. */
 void ix_seat_count_stop(struct ix_seat *seat, bool late);
 

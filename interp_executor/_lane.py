@@ -128,7 +128,7 @@ class ProcessLane(_native.Pool):
                 "a process: the next call of this function goes to one"
             )
         reason = self.why_no_process()
-        return None if reason is None else f"no process can be made for it: {reason}"
+        return None if reason is None else f"{_NO_PROCESS}{reason}"
 
     def why_no_process(self) -> str | None:
         """Return why processes are out of reach, and the fix, or None if one may be tried."""
@@ -196,19 +196,22 @@ class ProcessLane(_native.Pool):
         except BaseException as error:
             return None, _outcome.framed(self._explained(error, call)), NOT_STOPPED
         process.begin()
-        if threading.current_thread().given_up:  # type: ignore[attr-defined]
+        worker: WorkerThread = threading.current_thread()  # type: ignore[assignment]
+        if worker.given_up:
             process.give_up()  # nobody has found it before
         answer, failure = None, None
+        stopped = worker.stop_under_way()  # from before it began, when it could not be found either
         try:
-            call.check()
-            answer = run(process, call)
+            if stopped is None:
+                call.check()
+                answer = run(process, call)
         except BaseException as error:
             failure = error
-        stopped = process.finish()
+        stopped = process.finish() or stopped
         if answer is not None:
             return answer, b"", NOT_STOPPED
-        assert failure is not None
         if stopped is None:
+            assert failure is not None
             return None, _outcome.framed(self._explained(failure, call)), NOT_STOPPED
         outcome = _outcome.framed(_outcome.process_stopped(*stopped))
         return None, outcome, STOPPED_LATE if stopped[0] else STOPPED_ASKED
@@ -226,7 +229,7 @@ class ProcessLane(_native.Pool):
         if isinstance(error, ProcessUnavailable):
             explained = incompatible(
                 self.moved_by or _lanes.extension_of(call.form, call.data),
-                f"no process can be made for it: {error}",
+                f"{_NO_PROCESS}{error}",
             )
             explained.__cause__ = error.__cause__
             return explained
@@ -278,8 +281,14 @@ class ProcessLane(_native.Pool):
         def fail(self, error: BaseException) -> None: ...
 
 
+_NO_PROCESS = "no process can be made for it: "
+
+
 def incompatible(extension: str | None, reason: str) -> ImportError:
-    """Return the error that says which module did not load, why nothing moved, and the ways out."""
+    """Return the error that says which module did not load, why nothing moved, and the ways out.
+
+    Where no process can be made, these are none, and the reason names the fix.
+    """
     from interp_executor._errors import IncompatibleModuleError
 
     what = (
@@ -287,11 +296,13 @@ def incompatible(extension: str | None, reason: str) -> ImportError:
         if extension is None
         else (f"module {extension} does not load in an interpreter with a GIL of its own")
     )
-    ways = (
-        "Ways out: InterpreterPoolExecutor(fallback='process'), which is the default; "
-        "executor.with_options(lane='process').submit(...); "
-        "concurrent.futures.ProcessPoolExecutor"
-    )
+    ways = ""
     if extension is not None and extension.partition(".")[0] == "numpy":
-        ways = f"to stay, pass memoryview(array): typed, shaped and not copied. {ways}"
-    return IncompatibleModuleError(f"{what}, and {reason}. {ways}", name=extension)
+        ways += ". To stay, pass memoryview(array): typed, shaped and not copied"
+    if not reason.startswith(_NO_PROCESS):
+        ways += (
+            ". Ways out: InterpreterPoolExecutor(fallback='process'), which is the default; "
+            "executor.with_options(lane='process').submit(...); "
+            "concurrent.futures.ProcessPoolExecutor"
+        )
+    return IncompatibleModuleError(f"{what}, and {reason}{ways}", name=extension)

@@ -56,6 +56,7 @@ class Pool(ProcessLane):
         self.shut_down = False
         self.stopped = False  # nothing of it is to run any more
         self._failures = 0  # of the initializer, since it last went well
+        self._is_short = False  # of threads, which has been logged
         self._names = itertools.count()
 
     def start_worker(self, *, replaces: bool = False) -> bool:
@@ -69,7 +70,14 @@ class Pool(ProcessLane):
         except RuntimeError as error:
             if self.counts()[6] <= 1:  # the one that cannot come
                 raise
-            _LOGGER.warning("cannot start another worker: %s", error)
+            if not self._is_short:
+                self._is_short = True
+                _LOGGER.warning(
+                    "no more than %d of %d workers can be started: %s",
+                    self.counts()[6] - 1,
+                    self.max_workers,
+                    error,
+                )
             return False
         return True
 

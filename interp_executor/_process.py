@@ -10,7 +10,9 @@ process in its place would pass each task through two more threads, on the way t
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
+import multiprocessing.connection
 import multiprocessing.process
 import multiprocessing.spawn
 import os
@@ -49,8 +51,9 @@ _started: weakref.WeakSet[multiprocessing.process.BaseProcess] = weakref.WeakSet
 
 def _begin_child() -> None:
     """Let go, in a forked child, of processes that only its parent can wait for."""
-    global _forked
+    global _forked, _children_lock
     _forked = True
+    _children_lock = threading.Lock()  # its holder may not have come along
     children: set[Any] = getattr(multiprocessing.process, "_children", set())
     children.difference_update(_started)
 
@@ -244,7 +247,7 @@ class WorkerProcess:
         except Exception as error:
             self.close()
             raise ProcessUnavailable(
-                f"a process could not be started ({type(error).__name__}: {error})"
+                f"a process could not be started ({type(error).__name__}: {error}){_hint(error)}"
             ) from error
         finally:
             theirs.close()
@@ -268,7 +271,7 @@ class WorkerProcess:
             self.close()
             return "the fork server ended"
         self.close()
-        code = process.exitcode
+        code = process.exitcode  # close() has waited for it
         if code is None:
             return "the process that ran the task ended unexpectedly"
         if code >= 0:
@@ -291,6 +294,16 @@ class WorkerProcess:
             self._channel.close()
             self._channel = None
         if process is not None:
+            self._reap(process)
+
+    def _reap(self, process: Any) -> None:
+        """Wait for the end of a process, and take its exit status."""
+        if self._context.get_start_method() == "forkserver":
+            multiprocessing.connection.wait([process.sentinel])
+        else:
+            with contextlib.suppress(ChildProcessError):  # somebody else has taken its status
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with _children_lock:
             process.join()
 
     def is_alive(self) -> bool:
@@ -298,7 +311,9 @@ class WorkerProcess:
         return self._process is not None
 
 
-_starting = threading.Lock()
+# Held to start a process and to take the exit status of one. multiprocessing looks for the status
+# of all children whenever it starts one; of two threads that look at once, one finds none.
+_children_lock = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -309,7 +324,7 @@ def _without_a_false_main() -> Iterator[None]:
     """
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
-    with _starting:
+    with _children_lock:
         if main is None or file is None or _serialize.find_main() is not None:
             yield
             return
@@ -325,6 +340,12 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _hint(error: Exception) -> str:
+    """Return what to do about a process that could not be started."""
+    short = isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOMEM)
+    return ": see the limit on processes (ulimit -u) and on memory" if short else ""
 
 
 def _why_not_started(epitaph: str) -> str:

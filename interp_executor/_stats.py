@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         completed: int
         failed: int
         cancelled: int
+        mapped: int
         interrupted: int
         timed_out: int
         abandoned: int
@@ -40,7 +41,7 @@ else:
     _Stats = namedtuple(
         "_Stats",
         "max_workers workers idle running queued submitted completed failed cancelled "
-        "interrupted timed_out abandoned busy busy_before warm retired ended bytes_copied "
+        "mapped interrupted timed_out abandoned busy busy_before warm retired ended bytes_copied "
         "bytes_shared processes sent_to_processes moved",
     )
 
@@ -62,7 +63,9 @@ class ExecutorStats(_Stats):
         Tasks that no worker has taken yet; a map counts as one.
     submitted, completed, failed, cancelled : int
         Tasks submitted so far; of these, those that ran to an end (failed: by an exception) and
-        those that a worker found cancelled. Items of maps are not counted.
+        those that a worker found cancelled. Maps and their items are not counted.
+    mapped : int
+        Items of maps that have run, well or not; counted as a worker ends its part of a map.
     interrupted, timed_out, abandoned : int
         Tasks, and items of maps, that failed because they were interrupted, because they were over
         their time, and because they did not stop within the grace period.
@@ -101,6 +104,7 @@ class ExecutorStats(_Stats):
                 f"{self.submitted} submitted, {self.completed} completed ({self.failed} failed), "
                 f"{self.cancelled} cancelled"
             ),
+            f"{self.mapped} items mapped" if self.mapped else "",
             self._nonzero("interrupted", "timed_out", "abandoned"),
             f"busy {sum(self.busy.values(), self.busy_before):.2f} s",
             f"interpreters: {self.warm} warm, {self.retired} retired",
@@ -119,7 +123,7 @@ class ExecutorStats(_Stats):
 def collect(pool: Pool) -> ExecutorStats:
     """Return what the pool is doing now."""
     submitted, finished, failed, cancelled, queued, running, workers, parked, *stops = pool.counts()
-    interrupted, late, abandoned = stops
+    interrupted, late, abandoned, mapped = stops
     busy, busy_before, retired = pool.record()
     copied, shared = pool.bytes_moved()
     return ExecutorStats(
@@ -132,6 +136,7 @@ def collect(pool: Pool) -> ExecutorStats:
         completed=finished,
         failed=failed,
         cancelled=cancelled,
+        mapped=mapped,
         interrupted=interrupted,
         timed_out=late,
         abandoned=abandoned,

@@ -74,6 +74,15 @@ class Watchdog:
         self.start()
         self.alarm.ring()
 
+    def stop_under_way(self, thread: WorkerThread) -> tuple[bool, float] | None:
+        """Return whether what a thread runs now is to stop: late or not, and its time limit."""
+        with self._lock:
+            cases = [case for case in self._cases.values() if case.thread is thread]
+        for case in cases:
+            if not case.run.is_over():
+                return case.late, case.run.limits()[0] or 0.0
+        return None
+
     def expect(self, ending: Lease | Start) -> None:
         """Give up what has not ended when its patience is over."""
         with self._lock:

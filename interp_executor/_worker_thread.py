@@ -131,6 +131,10 @@ class WorkerThread(OwnThread):
         if process is None or not process.stop(run, late):
             run.interrupt(late)
 
+    def stop_under_way(self) -> tuple[bool, float] | None:
+        """Return whether the present run is to stop: late or not, and its time limit."""
+        return self._hive.watchdog.stop_under_way(self)
+
     def grace_of(self, run: _native.Run) -> float:
         """Return how long the present run may take to end once it is interrupted, in seconds."""
         lease = self._lease

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 
 
 def tell(fd: int) -> None:
@@ -51,6 +52,26 @@ def raise_another(fd: int) -> None:
         loop(fd)
     except BaseException as error:
         raise ValueError("cleaning up failed") from error
+
+
+def load_badly(fd: int) -> None:
+    """Swallow the interrupt while arguments are loaded, and find that a module does not load."""
+    try:
+        loop(fd)
+    except BaseException:
+        told = True
+    assert told
+    raise ImportError("module odd does not support loading in subinterpreters")
+
+
+class LoadedBadly:
+    """An argument that loads so."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __reduce__(self) -> tuple[Callable[[int], None], tuple[int]]:
+        return load_badly, (self.fd,)
 
 
 def sleep(fd: int, seconds: float) -> str:

@@ -68,5 +68,5 @@ def test_what_is_shared_stays_in_this_process(
 
 def test_an_array_of_numpy_is_told_how_to_stay() -> None:
     error = incompatible("numpy._core._multiarray_umath", "it was asked to stay")
-    assert "to stay, pass memoryview(array): typed, shaped and not copied" in str(error)
+    assert "To stay, pass memoryview(array): typed, shaped and not copied" in str(error)
     assert "memoryview" not in str(incompatible("lxml.etree", "it was asked to stay"))

@@ -290,6 +290,23 @@ if __name__ == "__main__":
     assert done.stdout.endswith("\n8\n")
 
 
+def test_a_system_without_room_for_a_process_is_said_to_be_the_reason(tmp_path: Path) -> None:
+    body = """
+def scarce(process):
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+if __name__ == "__main__":
+    import errno
+    import multiprocessing.process
+    multiprocessing.process.BaseProcess.start = scarce
+    main()
+"""
+    done = run(write(tmp_path / "crowded.py", PROGRAM + body), check=False)
+    assert "IncompatibleModuleError" in done.stdout and "see the limit on processes" in done.stdout
+    assert "Ways out" not in done.stdout, "no process is one"
+    assert done.stdout.endswith("\n8\n")
+
+
 def test_a_guarded_program_moves_and_ends(tmp_path: Path) -> None:
     body = "\nif __name__ == '__main__':\n    main()\n"
     program = PROGRAM.replace(".exception()", ".result()")

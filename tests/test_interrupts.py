@@ -118,6 +118,20 @@ def test_what_a_task_makes_of_the_interrupt_is_the_cause(
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+def test_what_is_interrupted_while_it_loads_does_not_go_on_in_a_process(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    read, write = os.pipe()
+    future: Any = executor.submit(str, interrupt_tasks.LoadedBadly(write))
+    assert os.read(read, 1) == b"!"
+    assert future.interrupt()
+    with pytest.raises(TaskInterrupted):
+        future.result(PATIENCE)
+    assert executor.stats().sent_to_processes == 0
+    os.close(read)
+    os.close(write)
+
+
 def test_an_interrupt_cancels_a_pending_task(executor: InterpreterPoolExecutor, begin: Any) -> None:
     running = begin(executor, interrupt_tasks.loop)
     pending: Any = executor.submit(abs, -1)

@@ -104,6 +104,18 @@ def test_stats_count_every_task_once() -> None:
         assert (stats.queued, stats.running, stats.max_workers) == (0, 0, 2)
 
 
+@pytest.mark.parametrize("lane", ["interpreter", "process"])
+def test_stats_count_the_items_of_maps_apart(lane: str) -> None:
+    with InterpreterPoolExecutor(2, lane=lane) as executor:
+        assert len(list(executor.map(abs, range(1_000)))) == 1_000
+        with pytest.raises(TypeError):
+            list(executor.map(abs, [1, 2, "x", 3], chunksize=4))
+        executor.submit(abs, -1).result()
+    stats = executor.stats()
+    assert (stats.mapped, stats.submitted, stats.completed) == (1_003, 1, 1)
+    assert "; 1003 items mapped; " in repr(stats)
+
+
 def test_stats_show_what_runs_and_what_waits() -> None:
     read, write = os.pipe()
     started, tell = os.pipe()

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from interp_executor import (
     TransferError,
     close_idle_workers,
 )
+from interp_executor._lane import ProcessLane
+from interp_executor._process import WorkerProcess
 
 PATIENCE = 60
 
@@ -136,6 +138,15 @@ def test_an_abort_costs_one_future_with_others_running_and_fifty_queued(
         assert [future.result(PATIENCE) for future in others] == [1, 1]
         stats = executor.stats()
         assert (stats.completed, stats.failed, stats.queued) == (53, 1, 0)
+
+
+@pytest.mark.parametrize(("method", "crashes"), [("forkserver", 60), ("spawn", 12)])
+def test_each_of_many_crashes_at_once_names_its_signal(method: str, crashes: int) -> None:
+    context = multiprocessing.get_context(method)
+    with InterpreterPoolExecutor(4, lane="process", mp_context=context) as executor:
+        fatal = [executor.submit(tasks.be_killed) for _ in range(crashes)]
+        errors = [str(future.exception(PATIENCE)) for future in fatal]
+    assert [error for error in errors if "killed by SIGKILL" not in error] == []
 
 
 def test_a_crash_in_a_map_raises_where_it_happened(lane: InterpreterPoolExecutor) -> None:
@@ -367,6 +378,35 @@ def test_an_interrupt_replaces_the_process_and_fails_one_future(
         running.result(PATIENCE)
     assert queued.result(PATIENCE) == 8
     assert lane.stats().interrupted == 1
+
+
+@pytest.mark.parametrize("where", ["making", "beginning"])
+def test_an_interrupt_that_comes_before_the_process_begins_is_not_lost(
+    lane: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    arrived, interrupted = threading.Event(), threading.Event()
+
+    def waits(work: Callable[..., object]) -> Callable[..., object]:
+        def first_wait(*args: object) -> object:
+            arrived.set()
+            assert interrupted.wait(PATIENCE)
+            return work(*args)
+
+        return first_wait
+
+    if where == "making":  # nothing is there yet that could be stopped
+        monkeypatch.setattr(ProcessLane, "_process", waits(ProcessLane._process))
+    else:
+        monkeypatch.setattr(WorkerProcess, "begin", waits(WorkerProcess.begin))
+    running = lane.submit(tasks.abort)
+    queued = lane.submit(tasks.double, 4)
+    assert arrived.wait(PATIENCE)
+    assert running.interrupt()  # type: ignore[attr-defined]
+    interrupted.set()
+    with pytest.raises(TaskInterrupted):
+        running.result(PATIENCE)
+    assert queued.result(PATIENCE) == 8
+    assert (lane.stats().interrupted, lane.stats().abandoned) == (1, 0)
 
 
 def test_an_item_of_a_map_has_a_time_limit(

@@ -229,11 +229,14 @@ def soak(tasks: int, seconds: float | None, seed: int) -> int:
     run.executor.shutdown(wait=True)
     stats = run.executor.stats()
     unsettled = stats.submitted - stats.completed - stats.cancelled
+    if stats.abandoned:  # nothing here is beyond being stopped
+        complain(f"{stats.abandoned} workers had to be given up")
     if unsettled or stats.queued or stats.running:
         complain(f"the executor's own count does not add up: {stats}")
+    unsettled = abs(unsettled) + stats.abandoned
     wrong = sum(begun != noted for begun, noted in zip(run.begun, run.accounted, strict=True))
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in run.kinds.most_common())
     kinds += (
         f" ({stats.interrupted} interrupted, {stats.timed_out} late, {stats.abandoned} given up)"
     )
-    return progress.close(sum(run.begun), run.lost + wrong + abs(unsettled), kinds)
+    return progress.close(sum(run.begun), run.lost + wrong + unsettled, kinds)
