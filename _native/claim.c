@@ -188,7 +188,7 @@ lose_locked(struct ix_job *job, size_t position)
 }
 
 bool
-ix_claim_settle(struct ix_job *job, struct ix_claim *claim, bool lost)
+ix_claim_settle(struct ix_job *job, struct ix_claim *claim, bool cut)
 {
     pthread_mutex_lock(&job->lock);
     uint64_t progress = progress_of(claim);
@@ -201,9 +201,9 @@ ix_claim_settle(struct ix_job *job, struct ix_claim *claim, bool lost)
             claim->data = NULL; /* all of it: no copy */
         else
             data = copy_locked(claim, progress);
-        lost = !publish_locked(claim, progress, data) || lost;
+        cut = !publish_locked(claim, progress, data) || cut;
     }
-    if (!forsaken && lost)
+    if (!forsaken && cut)
         lose_locked(job, claim->first + claim->published);
     pthread_mutex_unlock(&job->lock);
     ix_attachments_free(claim->attachments); /* of what is lost */
@@ -242,7 +242,7 @@ forsake_locked(struct ix_job *job, struct ix_claim *claim, uint64_t progress,
     lose_locked(job, claim->first + claim->published);
 }
 
-bool
+uint32_t
 ix_claim_forsake(struct ix_job *job, void *claim, struct ix_seat *seat, uint64_t run,
                  const struct ix_buffer *outcome)
 {
@@ -258,7 +258,7 @@ ix_claim_forsake(struct ix_job *job, void *claim, struct ix_seat *seat, uint64_t
     pthread_mutex_unlock(&job->lock);
     if (found)
         ix_job_announce(job);
-    return found;
+    return found ? (uint32_t)(progress & IX_CLAIM_MAX) + 1 : 0;
 }
 
 /* ---- the reader's side ---- */

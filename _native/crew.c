@@ -105,6 +105,19 @@ ix_crew_leave(struct ix_queue *queue, struct ix_seat *seat)
     pthread_mutex_unlock(&queue->lock);
 }
 
+struct ix_entry *
+ix_crew_miss(struct ix_queue *queue)
+{
+    struct ix_entry *stranded = NULL;
+    pthread_mutex_lock(&queue->lock);
+    queue->starting--;
+    count_out_locked(queue);
+    if (queue->counts.workers == 0)
+        stranded = ix_queue_clear_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+    return stranded;
+}
+
 bool
 ix_crew_hand_over(struct ix_queue *queue, struct ix_seat *seat)
 {
@@ -138,6 +151,7 @@ ix_crew_abandon(struct ix_queue *queue, struct ix_seat *seat, const struct ix_pr
     uint64_t finished = queue->counts.finished + present->finished;
     remove_seat_locked(queue, seat);
     queue->counts.abandoned++;
+    queue->counts.mapped += present->items;
     /* The worker may have counted its outcome already, just before it found that it came too late. */
     if (present->entry->kind == IX_ENTRY_TASK && queue->counts.finished == finished) {
         queue->counts.finished++;
@@ -151,6 +165,13 @@ ix_crew_abandon(struct ix_queue *queue, struct ix_seat *seat, const struct ix_pr
     return wanted;
 }
 
+/* While no run of it is open, either its outcome is being encoded or it moves to a process. */
+static bool
+is_running_task(struct ix_entry *entry)
+{
+    return entry->kind == IX_ENTRY_TASK && ix_task_is_running((struct ix_task *)entry);
+}
+
 struct ix_present
 ix_crew_present(struct ix_queue *queue, struct ix_seat *seat)
 {
@@ -158,7 +179,7 @@ ix_crew_present(struct ix_queue *queue, struct ix_seat *seat)
     pthread_mutex_lock(&queue->lock); /* neither the entry nor its last reference goes meanwhile */
     present.finished = atomic_load_explicit(&seat->finished, memory_order_acquire);
     present.run = atomic_load_explicit(&seat->run, memory_order_acquire);
-    if (seat->entry != NULL && (present.run & 1)) {
+    if (seat->entry != NULL && ((present.run & 1) || is_running_task(seat->entry))) {
         present.entry = seat->entry;
         present.claim = atomic_load_explicit(&seat->claim, memory_order_acquire);
         ix_entry_acquire(present.entry);

@@ -19,6 +19,7 @@ struct ix_present {
     uint64_t run;
     uint64_t finished; /* tasks, before this run */
     void *claim;
+    uint32_t items; /* of that, with an outcome when it was given up */
 };
 
 /* ---- coming ---- */
@@ -39,6 +40,9 @@ void ix_crew_arrive(struct ix_queue *queue, struct ix_seat *seat);
 void ix_crew_let_go(struct ix_queue *queue, struct ix_seat *seat);
 /* The worker is gone; `seat` is NULL if it never arrived. Wakes those in ix_crew_join(). */
 void ix_crew_leave(struct ix_queue *queue, struct ix_seat *seat);
+/* A worker that was counted in cannot come. Where it was the last one, what is queued would wait for ever:
+ * that is taken out, a list as ix_queue_clear() returns it, and the queue stays in use. */
+struct ix_entry *ix_crew_miss(struct ix_queue *queue);
 /* The same for a worker that goes although work may be left. True: its successor has been counted in; the
  * caller starts it, or calls ix_crew_leave(queue, NULL). */
 bool ix_crew_hand_over(struct ix_queue *queue, struct ix_seat *seat);

@@ -279,12 +279,12 @@ static bool
 forsake_claim(struct run *self, PyObject *error)
 {
     struct ix_buffer outcome = {0};
-    bool forsaken = false;
     if (ix_encode_raised(&outcome, error) == 0)
-        forsaken = ix_claim_forsake((struct ix_job *)self->present.entry, self->present.claim,
-                                    &self->worker->seat, self->present.run, &outcome);
+        self->present.items = ix_claim_forsake((struct ix_job *)self->present.entry,
+                                               self->present.claim, &self->worker->seat,
+                                               self->present.run, &outcome);
     ix_buffer_fini(&outcome);
-    return forsaken;
+    return self->present.items != 0;
 }
 
 PyDoc_STRVAR(run_abandon_doc, "abandon($self, late, error, /)\n--\n\n"

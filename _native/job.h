@@ -56,7 +56,7 @@ struct ix_job {
     struct ix_segment *cursor; /* the next unclaimed item's, or NULL */
     uint32_t cursor_index;
     struct ix_claim *claims; /* under way; see claim.h */
-    size_t sealed, claimed;  /* items; an outcome lost for want of memory takes `claimed` back */
+    size_t sealed, claimed;  /* items; a claim that is cut short takes `claimed` back */
     bool queued;             /* in the queue, or with a worker that will put it back */
     bool complete;           /* no more items will come */
     enum ix_job_end end;     /* why items from `claimed` on will never run */

@@ -247,7 +247,8 @@ run_timed(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
     enum ix_verdict verdict = IX_ALL_WELL;
     while (verdict == IX_ALL_WELL
            && (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX) < claim->count) {
-        if (atomic_load_explicit(&job->abandoned, memory_order_relaxed))
+        if (atomic_load_explicit(&job->abandoned, memory_order_relaxed)
+            || atomic_load_explicit(&worker->pool->stopped, memory_order_relaxed))
             return IX_STOPPED;
         ix_seat_open_run(&worker->seat);
         ix_run_set_deadline(worker, job->limits);

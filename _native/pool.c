@@ -127,6 +127,17 @@ ix_pool_check_inherited(struct ix_pool_object *pool)
     return -1;
 }
 
+/* The worker that was counted in cannot come: if it was the last, what is queued fails. Keeps an exception that is
+ * set. Context: owner GIL. */
+static void
+miss_worker(struct ix_pool_object *pool)
+{
+    PyObject *error = PyErr_GetRaisedException();
+    if (ix_pool_discard(pool, ix_crew_miss(&pool->queue), true) < 0)
+        PyErr_WriteUnraisable((PyObject *)pool);
+    PyErr_SetRaisedException(error);
+}
+
 int
 ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed)
 {
@@ -137,8 +148,7 @@ ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed)
                                            NULL);
     bool missing = wanted && result != Py_True;
     if (missing)
-        ix_crew_leave(&pool->queue,
-                      NULL); /* here, since a signal may interrupt the call anywhere */
+        miss_worker(pool); /* here, since a signal may interrupt the call anywhere */
     Py_XDECREF(result);
     return result == NULL ? -1 : missing;
 }
@@ -252,14 +262,15 @@ pool_use_processes(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(pool_leave_doc, "leave($self, /)\n--\n\nA worker that had been counted in could not come.");
+PyDoc_STRVAR(pool_leave_doc, "leave($self, /)\n--\n\n"
+"A worker that had been counted in could not come; if it was the last, what is queued fails.");
 
 static PyObject *
 pool_leave(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
 {
     if (ix_pool_check_inherited(self) < 0)
         return NULL;
-    ix_crew_leave(&self->queue, NULL);
+    miss_worker(self);
     Py_RETURN_NONE;
 }
 
@@ -300,6 +311,27 @@ pool_bytes_moved(struct ix_pool_object *self, PyObject *Py_UNUSED(ignored))
     return Py_BuildValue("KK", (unsigned long long)counts.copied, (unsigned long long)counts.lent);
 }
 
+static PyObject *
+pool_get_stopped(struct ix_pool_object *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(atomic_load(&self->stopped));
+}
+
+static int
+pool_set_stopped(struct ix_pool_object *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    int stopped = value == NULL ? 0 : PyObject_IsTrue(value);
+    if (stopped >= 0)
+        atomic_store(&self->stopped, stopped != 0);
+    return stopped < 0 ? -1 : 0;
+}
+
+static PyGetSetDef pool_getset[] = {
+    {"stopped", (getter)pool_get_stopped, (setter)pool_set_stopped,
+     "Whether nothing of it is to run any more: no further item of a map is begun.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyMethodDef pool_methods[] = {
     {"is_inherited", (PyCFunction)pool_is_inherited, METH_NOARGS, pool_is_inherited_doc},
     {"close", (PyCFunction)pool_close, METH_NOARGS, pool_close_doc},
@@ -322,6 +354,7 @@ static PyType_Slot pool_slots[] = {
     {Py_tp_traverse, ix_traverse_type},
     {Py_tp_dealloc, pool_dealloc},
     {Py_tp_methods, pool_methods},
+    {Py_tp_getset, pool_getset},
     {0, NULL},
 };
 

@@ -276,14 +276,21 @@ ix_queue_break(struct ix_queue *queue)
 }
 
 struct ix_entry *
-ix_queue_clear(struct ix_queue *queue)
+ix_queue_clear_locked(struct ix_queue *queue)
 {
-    pthread_mutex_lock(&queue->lock);
     struct ix_entry *entries = queue->head;
     for (struct ix_entry *entry = entries; entry != NULL; entry = entry->next)
         queue->counts.cancelled += entry->kind == IX_ENTRY_TASK;
     queue->head = queue->tail = NULL;
     queue->counts.queued = 0;
+    return entries;
+}
+
+struct ix_entry *
+ix_queue_clear(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct ix_entry *entries = ix_queue_clear_locked(queue);
     queue->cleared = true;
     pthread_mutex_unlock(&queue->lock);
     return entries;

@@ -99,5 +99,7 @@ void ix_queue_close(struct ix_queue *queue);
 void ix_queue_break(struct ix_queue *queue);
 /* Takes every queued entry out for good: a list, oldest first, whose references are the caller's. */
 struct ix_entry *ix_queue_clear(struct ix_queue *queue);
+/* The same, but jobs in hand may still be put back. Locks: requires the queue's. */
+struct ix_entry *ix_queue_clear_locked(struct ix_queue *queue);
 
 #endif

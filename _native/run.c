@@ -251,11 +251,29 @@ ix_worker_call_item(struct ix_worker *worker, PyObject *fn, uint32_t arity,
     return kind;
 }
 
+/* Whether no further item is to begin. What stops the pool also interrupts the present run; but that may end
+ * all the same, or find the worker between two items. */
 static bool
-is_given_up(struct ix_job *job, struct ix_claim *claim)
+is_given_up(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
     return atomic_load_explicit(&job->abandoned, memory_order_relaxed)
-           || atomic_load_explicit(&claim->forsaken, memory_order_relaxed);
+           || atomic_load_explicit(&claim->forsaken, memory_order_relaxed)
+           || atomic_load_explicit(&worker->pool->stopped, memory_order_relaxed);
+}
+
+static bool
+is_timed(struct ix_job *job)
+{
+    return job->limits != NULL && job->limits->timeout_ns != 0;
+}
+
+/* If the item that is over was stopped. */
+static void
+count_stop(struct ix_worker *worker)
+{
+    if (worker->stopped != IX_STOP_NONE)
+        ix_seat_count_stop(&worker->seat, worker->stopped == IX_STOP_LATE);
+    worker->stopped = IX_STOP_NONE;
 }
 
 /* What follows from the outcome of an item for those after it. */
@@ -263,9 +281,7 @@ static enum ix_verdict
 add_outcome(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
             struct ix_buffer *buffer, enum ix_outcome outcome)
 {
-    if (worker->stopped != IX_STOP_NONE)
-        ix_seat_count_stop(&worker->seat, worker->stopped == IX_STOP_LATE);
-    worker->stopped = IX_STOP_NONE;
+    count_stop(worker);
     if (outcome == IX_OUTCOME_FAILED || !ix_claim_add(job, claim, buffer))
         return IX_LOST;
     /* An interrupt that an item has outlived stops the claim. */
@@ -279,10 +295,10 @@ run_items(struct ix_worker *worker, PyObject *fn, struct ix_job *job, struct ix_
     char memory[OUTCOME_MEMORY];
     struct ix_buffer buffer;
     enum ix_verdict verdict = IX_ALL_WELL;
-    bool timed = job->limits != NULL && job->limits->timeout_ns != 0;
+    bool timed = is_timed(job);
     ix_buffer_init(&buffer, memory, sizeof memory);
     for (uint32_t i = 0; i < claim->count && verdict == IX_ALL_WELL; i++) {
-        if (is_given_up(job, claim)) {
+        if (is_given_up(worker, job, claim)) {
             verdict = IX_STOPPED;
             break;
         }
@@ -309,6 +325,7 @@ fail_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
     struct ix_buffer buffer = {0};
     enum ix_verdict verdict;
     enum ix_outcome outcome = ix_worker_put_raised(worker, &buffer, "callable");
+    count_stop(worker);
     if (worker->refused != NULL && ix_lane_moves(worker, job->lane, job->callable, &buffer)) {
         open_run(worker, NULL);
         verdict = ix_lane_run_claim(worker, job, claim);
@@ -324,9 +341,12 @@ fail_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 static enum ix_verdict
 run_claim_here(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
+    ix_run_set_deadline(worker, job->limits); /* loading may take as long as an item, at most */
     PyObject *fn = ix_load_callable(worker, job->callable);
     if (fn == NULL)
         return fail_claim(worker, job, claim);
+    if (is_timed(job))
+        ix_run_close(worker);
     int64_t start = ix_now_ns();
     enum ix_verdict verdict = run_items(worker, fn, job, claim);
     Py_DECREF(fn);
@@ -345,10 +365,10 @@ run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
                                   : run_claim_here(worker, job, claim);
     ix_run_close(worker);
     if (verdict == IX_STOPPED)
-        ix_job_end(job, IX_JOB_CANCELLED); /* the reader stops at the failure */
+        ix_job_end(job, IX_JOB_CANCELLED); /* the reader stops at the failure, if not before */
     ix_seat_count_items(&worker->seat, (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX));
     ix_seat_settle(&worker->seat, IX_FATE_JOB);
-    if (!ix_claim_settle(job, claim, verdict == IX_LOST))
+    if (!ix_claim_settle(job, claim, verdict != IX_ALL_WELL))
         worker->abandoned = true;
 }
 

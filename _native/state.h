@@ -83,6 +83,7 @@ struct ix_pool_object {
     struct ix_spin spin;          /* of those who wait for results */
     uint32_t forks;               /* as ix_runtime_forks when the pool was made */
     _Atomic uint32_t unpublished; /* tasks in the outbox; with IX_POOL_AWAITED if somebody waits */
+    _Atomic bool stopped;         /* no further item of a map is to begin */
     _Atomic uint32_t lane; /* IX_LANE_PROCESS once the initializer has proved to need a process */
 };
 extern PyType_Spec ix_pool_spec;
@@ -104,7 +105,8 @@ void ix_pool_count_published(struct ix_pool_object *pool);
 int ix_pool_check_inherited(struct ix_pool_object *pool);
 /* After a push: asks Python to start the worker that was counted in (and counts it out if none comes), or
  * raises what refuses the push.
- * Returns 0, or 1 if no worker comes and those that the pool has do the work, or -1 with an exception set. */
+ * Returns 0, or 1 if no worker comes (those that the pool has do the work; where there are none, what is
+ * queued has failed), or -1 with an exception set. */
 int ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed);
 /* Gives up a running task: its future fails. Returns 1, or 0 if it is over by itself. */
 int ix_pool_abandon_task(struct ix_pool_object *pool, struct ix_task *task, bool late);

@@ -165,6 +165,12 @@ ix_task_is_terminal(struct ix_task *task)
     return (atomic_load_explicit(&task->state, memory_order_acquire) & IX_TERMINAL) != 0;
 }
 
+static inline bool
+ix_task_is_running(struct ix_task *task)
+{
+    return (atomic_load_explicit(&task->state, memory_order_acquire) & IX_STATE_MASK) == IX_RUNNING;
+}
+
 /* IX_ABANDONED, with or without IX_LATE, or 0. Context: any, once the task is DONE. */
 static inline uint32_t
 ix_task_abandonment(struct ix_task *task)

@@ -201,6 +201,8 @@ class ProcessLane(_native.Pool):
             process.give_up()  # nobody has found it before
         answer, failure = None, None
         stopped = worker.stop_under_way()  # from before it began, when it could not be found either
+        if stopped is None and self.stopped:
+            stopped = False, 0.0
         try:
             if stopped is None:
                 call.check()
@@ -287,7 +289,7 @@ _NO_PROCESS = "no process can be made for it: "
 def incompatible(extension: str | None, reason: str) -> ImportError:
     """Return the error that says which module did not load, why nothing moved, and the ways out.
 
-    Where no process can be made, these are none, and the reason names the fix.
+    Where no process can be made, these are none; the reason names the fix where one is known.
     """
     from interp_executor._errors import IncompatibleModuleError
 

@@ -53,10 +53,10 @@ class Pool(ProcessLane):
         self.busy_before = 0.0  # seconds, of the workers that have left
         self.retired = 0  # interpreters that ended here
         self.failure: BaseException | None = None  # why the pool is broken
+        self.shortage: str | None = None  # why a worker could not be started, the last time
         self.shut_down = False
         self.stopped = False  # nothing of it is to run any more
         self._failures = 0  # of the initializer, since it last went well
-        self._is_short = False  # of threads, which has been logged
         self._names = itertools.count()
 
     def start_worker(self, *, replaces: bool = False) -> bool:
@@ -67,17 +67,12 @@ class Pool(ProcessLane):
         """
         try:
             self.hive.lease(self, replaces)
-        except RuntimeError as error:
-            if self.counts()[6] <= 1:  # the one that cannot come
+        except BaseException as error:
+            first, self.shortage = self.shortage is None, f"{type(error).__name__}: {error}"
+            if not isinstance(error, RuntimeError) or self.counts()[6] <= 1:  # that one
                 raise
-            if not self._is_short:
-                self._is_short = True
-                _LOGGER.warning(
-                    "no more than %d of %d workers can be started: %s",
-                    self.counts()[6] - 1,
-                    self.max_workers,
-                    error,
-                )
+            if first:
+                _LOGGER.warning("a worker cannot be started, others do its work: %s", error)
             return False
         return True
 
@@ -215,10 +210,12 @@ class Pool(ProcessLane):
 
 def broken_error(pool: Pool) -> BaseException:
     """Return a BrokenInterpreterPool with the reason as its cause."""
-    if pool.failure is None:  # a map ends as if broken where an outcome is lost
-        return _outcome.failed("")
     from interp_executor._errors import BrokenInterpreterPool
 
+    if pool.failure is None and pool.shortage is not None:
+        return BrokenInterpreterPool(f"no worker could be started for it: {pool.shortage}")
+    if pool.failure is None:  # a map ends as if broken where an outcome is lost
+        return _outcome.failed("")
     error = BrokenInterpreterPool(
         "A worker could not be set up (its initializer failed, or its interpreter could not be "
         "started) or has broken down, the pool is not usable anymore"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import multiprocessing
-import multiprocessing.connection
 import multiprocessing.process
 import multiprocessing.spawn
 import os
@@ -93,6 +92,7 @@ class WorkerProcess:
         self._process: Any = None  # of the context, which gives it its type
         self._channel: Channel | None = None
         self._events: Any = None  # what poll() looks for: words of the process, and its end
+        self._orphaned = False  # the last process: its fork server had ended
         self._lock = threading.RLock()
         # Protected by the lock:
         self._busy = False
@@ -269,8 +269,10 @@ class WorkerProcess:
         process = self._process
         if process is None:
             self.close()
-            return "the fork server ended"
+            return _NO_SERVER
         self.close()
+        if self._orphaned:
+            return "the fork server ended, and with it the process that ran the task"
         code = process.exitcode  # close() has waited for it
         if code is None:
             return "the process that ran the task ended unexpectedly"
@@ -297,13 +299,25 @@ class WorkerProcess:
             self._reap(process)
 
     def _reap(self, process: Any) -> None:
-        """Wait for the end of a process, and take its exit status."""
-        if self._context.get_start_method() == "forkserver":
-            multiprocessing.connection.wait([process.sentinel])
+        """Wait for the end of a process, and take its exit status.
+
+        A process whose fork server has ended is ended, too: nobody would tell how it ends.
+        """
+        served = self._context.get_start_method() == "forkserver"
+        if served:
+            end = select.poll()
+            end.register(process.sentinel, select.POLLIN)
+            end.poll()
         else:
             with contextlib.suppress(ChildProcessError):  # somebody else has taken its status
                 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with _children_lock:
+            self._orphaned = False
+            if served and process._popen.returncode is None:  # else start() has taken its status
+                ((_, event),) = end.poll()
+                self._orphaned = not event & select.POLLIN  # hung up, and no status
+            if self._orphaned:
+                process.kill()
             process.join()
 
     def is_alive(self) -> bool:
@@ -342,27 +356,36 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+_LIMITS = "the limits on processes (ulimit -u), open files (ulimit -n) and memory"
+
+
 def _hint(error: Exception) -> str:
     """Return what to do about a process that could not be started."""
-    short = isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOMEM)
-    return ": see the limit on processes (ulimit -u) and on memory" if short else ""
+    scarce = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+    return f": see {_LIMITS}" if isinstance(error, OSError) and error.errno in scarce else ""
+
+
+_NO_SERVER = "the fork server, which starts processes, ended"
 
 
 def _why_not_started(epitaph: str) -> str:
     """Explain why a process ended before its first task: all it does is to load the main module."""
     main = _serialize.find_main()
     if main is None:
-        return f"a process could not be set up ({epitaph}; its words are on stderr)"
+        return f"a process could not be set up ({epitaph}; its words are on stderr): see {_LIMITS}"
     where = repr(main[1])
     if main[0] == "path" and not _is_guarded(main[1]):
         return (
             f"the main module {where} is not guarded: a new process loads it to find what it "
             "defines, so what is to run only once belongs under if __name__ == '__main__':"
         )
-    return (
+    reason = (
         f"the main module {where} cannot be loaded in a new process ({epitaph}; its words are on "
         "stderr): what it does outside of if __name__ == '__main__': must work there too"
     )
+    if epitaph == _NO_SERVER:
+        reason += f". Or the system had no room for a process: see {_LIMITS}"
+    return reason
 
 
 def _is_guarded(path: str) -> bool:

@@ -114,11 +114,12 @@ class Watchdog:
             if due is None or (thread, due[0]) in self._cases:
                 continue
             number, deadline = due
-            run = thread.present() if deadline <= self.alarm.now() else None
+            if deadline > self.alarm.now():
+                deadlines.append(deadline)
+                continue
+            run = thread.present()
             if run is not None and run.number == number:
                 self.stop(thread, run, thread.grace_of(run), late=True)
-            elif deadline > self.alarm.now():
-                deadlines.append(deadline)
         return deadlines
 
     def _look_after_cases(self) -> list[int]:

@@ -74,6 +74,22 @@ class LoadedBadly:
         return load_badly, (self.fd,)
 
 
+def load_for_ever() -> None:
+    """Never end to load."""
+    while True:
+        pass
+
+
+class LoadedForEver:
+    """A callable that no worker ever has."""
+
+    def __call__(self, item: int) -> int:
+        return item
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return load_for_ever, ()
+
+
 def sleep(fd: int, seconds: float) -> str:
     """Sleep, which only 3.15 can interrupt."""
     tell(fd)

@@ -28,6 +28,10 @@ def abort() -> NoReturn:
     os.abort()
 
 
+def die_with(argument: object) -> NoReturn:
+    os.abort()
+
+
 def segfault() -> None:
     ctypes.string_at(0)
 

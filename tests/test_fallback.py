@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import threading
+from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import lane_tasks as tasks
 import needs_refusing
@@ -16,9 +19,11 @@ from interp_executor import (
     TaskTimeoutError,
     _lanes,
 )
+from interp_executor._lane import ProcessLane
 
 NAME = "refusing_extension"
 HERE = Path(__file__).parent
+PATIENCE = 60
 
 
 @pytest.fixture(autouse=True)
@@ -230,6 +235,52 @@ def test_nothing_moves_to_a_context_that_forks() -> None:
         assert executor.submit(tasks.process).result() == os.getpid()
 
 
+@pytest.mark.parametrize("end", ["interrupt", "terminate_workers", "kill_workers"])
+def test_what_is_stopped_while_it_moves_does_not_begin_in_a_process(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    refused, stopped = threading.Event(), threading.Event()
+    decide = ProcessLane.refused
+
+    def decide_late(*call: Any) -> tuple[int, bytes] | None:
+        refused.set()
+        assert stopped.wait(PATIENCE)
+        return decide(*call)
+
+    monkeypatch.setattr(ProcessLane, "refused", decide_late)
+    with InterpreterPoolExecutor(1) as executor:
+        future: Any = executor.submit(tasks.die_with, tasks.Arriving())
+        assert refused.wait(PATIENCE)
+        if end == "interrupt":
+            assert future.interrupt()
+        else:
+            getattr(executor, end)()
+        stopped.set()
+        with pytest.raises(TaskInterrupted):
+            future.result(PATIENCE)
+
+
+def test_a_map_that_is_stopped_while_it_moves_does_not_begin_in_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused, stopped = threading.Event(), threading.Event()
+    decide = ProcessLane.refused
+
+    def decide_late(*call: Any) -> tuple[int, bytes] | None:
+        refused.set()
+        assert stopped.wait(PATIENCE)
+        return decide(*call)
+
+    monkeypatch.setattr(ProcessLane, "refused", decide_late)
+    with InterpreterPoolExecutor(1) as executor:
+        results = executor.map(tasks.die_with, [tasks.Arriving()] * 3)
+        assert refused.wait(PATIENCE)
+        executor.terminate_workers()
+        stopped.set()
+        with pytest.raises((TaskInterrupted, CancelledError)):
+            list(results)
+
+
 # ---- programs in which no process can be made ----
 
 PROGRAM = f"""
@@ -302,7 +353,7 @@ if __name__ == "__main__":
     main()
 """
     done = run(write(tmp_path / "crowded.py", PROGRAM + body), check=False)
-    assert "IncompatibleModuleError" in done.stdout and "see the limit on processes" in done.stdout
+    assert "IncompatibleModuleError" in done.stdout and "see the limits on processes" in done.stdout
     assert "Ways out" not in done.stdout, "no process is one"
     assert done.stdout.endswith("\n8\n")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from types import FrameType
 from typing import Any
+from unittest.mock import Mock
 
 import hive_tasks
 import interrupt_tasks
@@ -299,6 +300,31 @@ def test_an_interrupted_start_makes_no_second_service(monkeypatch: pytest.Monkey
     late[0].join(PATIENCE)
     assert len(late) == 2
     assert calls == ["called"]
+
+
+class Clock:
+    """An alarm by whose clock time passes with every look at it."""
+
+    def __init__(self, now: int) -> None:
+        self._now = now
+
+    def now(self) -> int:
+        self._now += 1
+        return self._now
+
+
+@pytest.mark.parametrize("now", range(96, 102))
+def test_a_deadline_that_passes_while_the_watchdog_looks_is_not_lost(now: int) -> None:
+    stopped: list[object] = []
+    run, thread, hive = Mock(number=1), Mock(), Mock()
+    thread.deadline.return_value = (1, 100)
+    thread.present.return_value = run
+    hive.threads.return_value = [thread]
+    watchdog = Watchdog(hive)
+    watchdog.alarm = Clock(now)  # type: ignore[assignment]
+    watchdog.stop = lambda *stop, late: stopped.append(stop[1])  # type: ignore[method-assign]
+    to_come = watchdog._stop_late_runs()
+    assert (to_come, stopped) in (([100], []), ([], [run]))
 
 
 def test_the_watchdog_goes_on_after_a_fault(

@@ -241,6 +241,15 @@ def test_the_limit_of_a_map_is_each_items(executor: InterpreterPoolExecutor) -> 
     assert list(view.map(interrupt_tasks.nap, [0.2] * 8, chunksize=8)) == [0.2] * 8
 
 
+def test_the_limit_holds_while_the_callable_of_a_map_loads(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    results = executor.with_options(timeout=0.2).map(interrupt_tasks.LoadedForEver(), [1, 2])
+    with pytest.raises(TaskTimeoutError):
+        next(results)
+    assert settled(executor).timed_out == 1
+
+
 def test_an_item_over_its_time_ends_the_map(executor: InterpreterPoolExecutor) -> None:
     results = executor.with_options(timeout=0.2).map(
         interrupt_tasks.loop_at, [1, 2, 3, -1, 4], chunksize=5
@@ -366,7 +375,7 @@ def test_an_item_that_cannot_be_stopped_is_abandoned(gate: int) -> None:
         with pytest.raises(TaskTimeoutError, match="abandoned"):
             next(results)
         assert executor.submit(abs, -1).result(PATIENCE) == 1
-        assert settled(executor).abandoned == 1
+        assert (settled(executor).abandoned, settled(executor).mapped) == (1, 3)
 
 
 # ---- terminate_workers() and kill_workers() ----
@@ -396,6 +405,25 @@ def test_terminate_workers_ends_a_map(begin: Any) -> None:
         with pytest.raises((TaskInterrupted, CancelledError)):
             list(results)
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("timeout", [None, PATIENCE])
+def test_an_item_that_outlives_the_end_is_the_last(timeout: float | None) -> None:
+    read, write = os.pipe()
+    executor = InterpreterPoolExecutor(1)
+    view = executor.with_options(timeout=timeout)
+    results = view.map(interrupt_tasks.return_all_the_same, [write] * 3, chunksize=3)
+    assert os.read(read, 1) == b"!"
+    executor.terminate_workers()
+    assert next(results) == "TaskInterrupt"
+    with pytest.raises(CancelledError):
+        next(results)
+    executor.shutdown()
+    os.set_blocking(read, False)
+    with pytest.raises(BlockingIOError):  # no other item has begun
+        os.read(read, 1)
+    os.close(read)
+    os.close(write)
 
 
 def test_kill_workers_waits_for_nothing(begin: Any, gate: int) -> None:

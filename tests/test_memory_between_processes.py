@@ -10,7 +10,7 @@ from typing import Any
 
 import buffer_tasks as tasks
 import pytest
-from isolated.script import named_memory, run, write
+from isolated.script import leaves_interpreters, named_memory, run, write
 
 from interp_executor import InterpreterPoolExecutor, ProcessCrashError, _channel
 
@@ -268,5 +268,6 @@ if __name__ == "__main__":
 """
 
 
+@leaves_interpreters
 def test_a_forked_child_has_its_own_copy_and_may_send_it_on(tmp_path: Path) -> None:
     assert run(write(tmp_path / "forked.py", FORKED)).stdout == "0 True\n400000\n"

@@ -3,6 +3,8 @@
 import logging
 import multiprocessing
 import os
+import select
+import signal
 import sys
 import threading
 import time
@@ -138,6 +140,27 @@ def test_an_abort_costs_one_future_with_others_running_and_fifty_queued(
         assert [future.result(PATIENCE) for future in others] == [1, 1]
         stats = executor.stats()
         assert (stats.completed, stats.failed, stats.queued) == (53, 1, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="who knows when a stranger ends?")
+def test_without_its_fork_server_a_process_ends_and_the_next_has_a_new_one(
+    meeting: tuple[Inbox, Gate],
+) -> None:
+    from multiprocessing.forkserver import _forkserver  # type: ignore[attr-defined]
+
+    inbox, gate = meeting
+    with InterpreterPoolExecutor(1, lane="process") as executor:
+        process = executor.submit(tasks.process).result()
+        its_end = select.poll()
+        its_end.register(fd := os.pidfd_open(process), select.POLLIN)
+        running = executor.submit(hold, inbox.path, gate.path)
+        assert inbox.read() == "held"
+        os.kill(_forkserver._forkserver_pid, signal.SIGKILL)
+        with pytest.raises(ProcessCrashError, match="fork server ended"):
+            running.result(PATIENCE)
+        assert executor.submit(tasks.process).result(PATIENCE) not in (process, os.getpid())
+    assert its_end.poll(PATIENCE * 1000)
+    os.close(fd)
 
 
 @pytest.mark.parametrize(("method", "crashes"), [("forkserver", 60), ("spawn", 12)])

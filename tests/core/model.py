@@ -304,7 +304,7 @@ def work(world: World) -> Steps[int]:
 
 def leave(world: World) -> Steps[None]:
     yield from lock(world)
-    for _ in range(8):
+    for _ in range(9):
         yield None  # its counts
     world.workers -= 1
     yield None

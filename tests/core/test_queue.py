@@ -121,6 +121,19 @@ def test_a_worker_that_comes_although_it_was_given_up_keeps_its_count(rig: Rig) 
     assert rig.queue.leased == 0
 
 
+def test_where_the_last_worker_cannot_come_what_is_queued_comes_out(rig: Rig) -> None:
+    entries = [rig.task(), rig.job(), rig.task()]
+    for entry in entries:
+        assert rig.lib.ix_queue_push(rig.queue, entry) == rig.lib.IX_PUSH_NEEDS_WORKER
+    assert [rig.lib.ix_crew_miss(rig.queue) for _ in range(2)] == [rig.core.ffi.NULL] * 2
+    first = rig.lib.ix_crew_miss(rig.queue)
+    assert [first, first.next, first.next.next] == entries
+    assert first.next.next.next == rig.core.ffi.NULL
+    assert rig.counts("workers", "queued", "cancelled") == (0, 0, 2)
+    assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_NEEDS_WORKER
+    leave(rig, rig.core.ffi.NULL)
+
+
 def test_no_worker_is_wanted_for_nothing(rig: Rig) -> None:
     assert not rig.lib.ix_crew_wants_one(rig.queue, 0)
 

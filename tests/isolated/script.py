@@ -5,7 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import interp_executor
+
+leaves_interpreters = pytest.mark.skipif(
+    hasattr(sys, "gettotalrefcount"),
+    reason="a debug CPython aborts where interpreters have not ended before the main one",
+)
+"""A test with programs that leave interpreters behind: in a forked child, or with stuck tasks."""
 
 TIMEOUT = 100.0
 """Seconds after which a program is taken to hang: where ten others want the processor, one that

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .script import run, write
+from .script import leaves_interpreters, run, write
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 
@@ -61,6 +61,7 @@ def _run(tmp_path: Path, body: str) -> str:
     return run(write(tmp_path / "script.py", HEAD + indented)).stdout
 
 
+@leaves_interpreters
 def test_a_child_makes_an_executor_of_its_own_and_exits_cleanly(tmp_path: Path) -> None:
     body = """
 executor = InterpreterPoolExecutor(2)
@@ -72,6 +73,7 @@ print(executor.submit(square, 5).result())
     assert _run(tmp_path, body).split() == ["0", "7", "25"]
 
 
+@leaves_interpreters
 def test_a_child_may_fork_again(tmp_path: Path) -> None:
     body = """
 def child():
@@ -87,6 +89,7 @@ with InterpreterPoolExecutor(1) as executor:
     assert _run(tmp_path, body).split() == ["3", "7"]
 
 
+@leaves_interpreters
 def test_an_inherited_executor_refuses_to_work(tmp_path: Path) -> None:
     body = """
 read, write = os.pipe()
@@ -141,6 +144,7 @@ print(running.result(), queued.result(), to_cancel.result(), list(results))
     assert lines[1:] == ["7", "b'!' 4 4 [0, 1, 4]"]
 
 
+@leaves_interpreters
 @while_workers_allocate
 def test_a_child_that_leaves_the_with_block_of_its_parent_exits(tmp_path: Path) -> None:
     body = """
@@ -154,6 +158,7 @@ with InterpreterPoolExecutor(1) as executor:
     assert _run(tmp_path, body) == "0 9\n"
 
 
+@leaves_interpreters
 @while_workers_allocate
 def test_what_a_child_inherited_can_be_collected(tmp_path: Path) -> None:
     body = """
@@ -173,6 +178,7 @@ print(in_child(child))
     assert _run(tmp_path, body) == "7\n"
 
 
+@leaves_interpreters
 def test_idle_and_spare_workers_do_not_hurt_a_child(tmp_path: Path) -> None:
     body = """
 prewarm(2, wait=True)
@@ -213,6 +219,7 @@ def _has_terminals() -> bool:
     return True
 
 
+@leaves_interpreters
 @pytest.mark.skipif(not _has_terminals(), reason="this system gives no pseudo-terminals")
 @pytest.mark.parametrize("fork", ["os.forkpty", "pty.fork"])
 def test_forks_with_a_terminal(tmp_path: Path, fork: str) -> None:
@@ -251,6 +258,7 @@ with InterpreterPoolExecutor(1) as executor:
     assert "fork not supported" in _run(tmp_path, body)
 
 
+@leaves_interpreters
 def test_where_the_runtime_is_not_known_a_fork_says_what_to_close(tmp_path: Path) -> None:
     body = """
 from interp_executor import _hive
@@ -329,6 +337,7 @@ print(codes == [7] * {rounds}, codes if set(codes) != {{7}} else "")
 """
 
 
+@leaves_interpreters
 @while_workers_allocate
 def test_forks_under_load(tmp_path: Path) -> None:
     assert _run(tmp_path, LOAD.format(rounds=8, way="in_child")).split() == ["True"]

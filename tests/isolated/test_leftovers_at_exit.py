@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .script import run, write
+from .script import leaves_interpreters, run, write
 
 SOURCE = """\
 import asyncio, atexit, subprocess, sys, threading, time
@@ -48,6 +48,7 @@ if __name__ == "__main__":
 STUCK = "threads or exit callbacks that its tasks left behind do not end"
 
 
+@leaves_interpreters
 @pytest.mark.parametrize("kind", ["thread", "loop", "callback", "executor", "nested"])
 def test_what_does_not_end_keeps_no_program(tmp_path: Path, kind: str) -> None:
     result = run(write(tmp_path / "script.py", SOURCE), kind, check=False)

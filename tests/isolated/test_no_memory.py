@@ -5,6 +5,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -52,7 +53,20 @@ def test_whichever_allocation_of_the_core_fails_nothing_hangs_or_is_lost(
     assert run(scene, LD_PRELOAD=failing_malloc) >= least
 
 
-@pytest.mark.parametrize(("scene", "least"), [("owner", 30), ("worker", 20)])
+@pytest.mark.parametrize(
+    ("scene", "least"),
+    [
+        pytest.param(
+            "owner",
+            30,
+            marks=pytest.mark.skipif(
+                hasattr(sys, "gettotalrefcount"),
+                reason="a debug CPython 3.14 aborts where a list that grows finds no memory",
+            ),
+        ),
+        ("worker", 20),
+    ],
+)
 def test_whichever_allocation_of_pythons_fails_nothing_hangs_or_is_lost(
     scene: str, least: int
 ) -> None:

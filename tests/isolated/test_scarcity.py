@@ -47,4 +47,42 @@ with InterpreterPoolExecutor(4) as executor:
 def test_where_no_more_threads_are_had_the_workers_there_are_do_all_and_say_so_once() -> None:
     done = run("-c", SHORT, check=False)
     assert done.stdout == "9\n49995000\n100\n"
-    assert done.stderr == ("no more than 1 of 4 workers can be started: can't start new thread\n")
+    assert done.stderr == (
+        "a worker cannot be started, others do its work: can't start new thread\n"
+    )
+
+
+NONE = """
+import threading
+from interp_executor import InterpreterPoolExecutor, _worker_thread
+
+both, start = threading.Barrier(2), _worker_thread.WorkerThread.start
+
+def scarce(*_):
+    both.wait()
+    raise RuntimeError("can't start new thread")
+
+def submit():
+    try:
+        futures.append(executor.submit(abs, -1))
+    except RuntimeError as error:
+        errors.append(error)
+
+futures, errors = [], []
+with InterpreterPoolExecutor(4) as executor:
+    _worker_thread.WorkerThread.start = scarce
+    threads = [threading.Thread(target=submit) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    errors += [future.exception(30) for future in futures]
+    print(len(errors), {str(error).rpartition(":")[2].strip() for error in errors})
+    _worker_thread.WorkerThread.start = start
+    print(executor.submit(abs, -9).result(30), executor.stats().queued)
+"""
+
+
+def test_where_no_thread_is_had_at_all_every_task_fails_and_the_next_is_tried_again() -> None:
+    done = run("-c", NONE, check=False)
+    assert done.stdout == '2 {"can\'t start new thread"}\n9 0\n', done.stderr

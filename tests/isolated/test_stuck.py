@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .script import SOURCE, TIMEOUT, write
+from .script import SOURCE, TIMEOUT, leaves_interpreters, write
 
 LIMIT = 2.0  # seconds from Ctrl-C to the end of the process
 
@@ -126,6 +126,7 @@ def _interrupt(
     return code, out, err
 
 
+@leaves_interpreters
 def test_ctrl_c_in_the_main_program_ends_it(tmp_path: Path, programs: list[Program]) -> None:
     body = """
 futures = get_stuck(executor)
@@ -140,6 +141,7 @@ futures[0].result()
     assert err.endswith("KeyboardInterrupt\n")
 
 
+@leaves_interpreters
 def test_ctrl_c_in_a_with_block_ends_the_program(tmp_path: Path, programs: list[Program]) -> None:
     body = """
 with executor:
@@ -154,6 +156,7 @@ with executor:
     assert err.count("Traceback") == 1
 
 
+@leaves_interpreters
 def test_a_program_goes_on_after_ctrl_c_in_a_with_block(
     tmp_path: Path, programs: list[Program]
 ) -> None:
@@ -174,6 +177,7 @@ sys.exit(3)
     assert (code, out, err) == (3, "1\n", "")
 
 
+@leaves_interpreters
 def test_ctrl_c_at_the_end_of_the_program_stops_the_work_it_waits_for(
     tmp_path: Path, programs: list[Program]
 ) -> None:
@@ -188,6 +192,7 @@ sys.exit(3)
     assert (code, out, err) == (-signal.SIGINT, "cancelled: True\n", "")
 
 
+@leaves_interpreters
 def test_impatience_changes_nothing(tmp_path: Path, programs: list[Program]) -> None:
     body = """
 futures = get_stuck(executor)
@@ -199,6 +204,7 @@ futures[0].result()
     assert "Exception ignored" not in err
 
 
+@leaves_interpreters
 def test_ctrl_c_ends_a_program_whose_initializers_do_not_end(
     tmp_path: Path, programs: list[Program]
 ) -> None:
