@@ -46,6 +46,17 @@ SHOWN = {
         "test_interrupts.py::test_an_initializer_that_cannot_be_stopped_is_given_up "
         "isolated/test_stuck.py::test_ctrl_c_ends_a_program_whose_initializers_do_not_end"
     ),
+    "no more threads are to be had": (
+        "isolated/test_scarcity.py::"
+        "test_where_no_more_threads_are_had_the_workers_there_are_do_all_and_say_so_once "
+        "isolated/test_scarcity.py::"
+        "test_where_no_thread_is_had_at_all_every_task_fails_and_the_next_is_tried_again"
+    ),
+    "a task of the process lane crashes": (
+        "test_process_lane.py::test_a_crash_fails_its_future_and_names_the_signal "
+        "test_process_lane.py::"
+        "test_an_abort_costs_one_future_with_others_running_and_fifty_queued"
+    ),
     "a function given to `threading.settrace()` or `setprofile()` raises in a worker's thread": (
         "test_faults.py::test_a_worker_that_a_hook_keeps_from_beginning_says_so "
         "test_faults.py::test_nobody_waits_for_a_worker_whose_hook_raises"
