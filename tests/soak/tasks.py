@@ -25,6 +25,7 @@ from .report import Progress, complain
 THREADS = 8
 WINDOW = 100  # futures that a thread has under way
 PATIENCE = 120.0  # seconds after which a future is lost
+GRACE = 20.0  # seconds after which a stop is lost, however busy the machine
 
 Check = Callable[[], bool]
 
@@ -178,7 +179,7 @@ class _Run:
         self.kinds: Counter[str] = Counter()
         self.lock = threading.Lock()
         self.lost = 0
-        self.executor = InterpreterPoolExecutor(4)
+        self.executor = InterpreterPoolExecutor(4, grace=GRACE)
 
     def submit(self, part: int) -> None:
         """Begin and settle every eighth task."""
