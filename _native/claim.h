@@ -43,12 +43,14 @@ bool ix_claim_take(struct ix_job *job, unsigned workers, struct ix_claim *claim,
  * settle, which ends the job as broken. Context: the claim's worker. */
 bool ix_claim_add(struct ix_job *job, struct ix_claim *claim, struct ix_buffer *outcome);
 /* Publishes what is left of the claim, which is over. `cut`: the items after the last one added will have no
- * outcome, and the job ends there: as it has been ended, or as broken (no memory for one). Returns false if the claim was forsaken: then it has left the job before,
- * and what it brings is dropped. Context: the claim's worker. */
+ * outcome, and the job ends there: as it has been ended, or as broken (no memory for one). Returns false if
+ * the claim was forsaken: then it has left the job before, and what it brings is dropped. Context: the
+ * claim's worker. */
 bool ix_claim_settle(struct ix_job *job, struct ix_claim *claim, bool cut);
 /* Gives up a claim under way whose worker cannot be stopped: what it has finished is published, then
  * `outcome` for its present item; those after it will not run. Returns how many of its items have an outcome
- * then, or 0, with nothing changed, if `claim` is not under way any more, or its worker not at `run` (see struct ix_seat). Context: the owner. */
+ * then, or 0, with nothing changed, if `claim` is not under way any more, or its worker not at `run` (see struct
+ * ix_seat). Context: the owner. */
 uint32_t ix_claim_forsake(struct ix_job *job, void *claim, struct ix_seat *seat, uint64_t run,
                           const struct ix_buffer *outcome);
 /* Sleeps until the job's version changes; when that takes long, collects what the claim under way at

@@ -55,7 +55,7 @@ ix_access_close(struct ix_access *access)
 void
 ix_run_set_deadline(struct ix_worker *worker, struct ix_limits *limits)
 {
-    if (limits == NULL || limits->timeout_ns == 0)
+    if (!ix_limits_are_timed(limits))
         return;
     worker->timeout_ns = limits->timeout_ns;
     ix_alarm_set(worker->pool->alarm, &worker->seat.deadline, ix_now_ns() + limits->timeout_ns);
@@ -266,9 +266,9 @@ static PyObject *
 run_limits(struct run *self, PyObject *Py_UNUSED(ignored))
 {
     struct ix_limits *limits = limits_of(self);
-    PyObject *timeout = limits == NULL || limits->timeout_ns == 0
-                            ? Py_NewRef(Py_None)
-                            : PyFloat_FromDouble((double)limits->timeout_ns * 1e-9);
+    PyObject *timeout = ix_limits_are_timed(limits)
+                            ? PyFloat_FromDouble((double)limits->timeout_ns * 1e-9)
+                            : Py_NewRef(Py_None);
     PyObject *grace = limits == NULL || limits->grace_ns < 0
                           ? Py_NewRef(Py_None)
                           : PyFloat_FromDouble((double)limits->grace_ns * 1e-9);

@@ -247,8 +247,7 @@ run_timed(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
     enum ix_verdict verdict = IX_ALL_WELL;
     while (verdict == IX_ALL_WELL
            && (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX) < claim->count) {
-        if (atomic_load_explicit(&job->abandoned, memory_order_relaxed)
-            || atomic_load_explicit(&worker->pool->stopped, memory_order_relaxed))
+        if (ix_worker_leaves_claim(worker, job, claim))
             return IX_STOPPED;
         ix_seat_open_run(&worker->seat);
         ix_run_set_deadline(worker, job->limits);
@@ -260,7 +259,7 @@ run_timed(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 enum ix_verdict
 ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
-    if (job->limits != NULL && job->limits->timeout_ns != 0)
+    if (ix_limits_are_timed(job->limits))
         return run_timed(worker, job, claim);
     return run_rest(worker, job, claim, UINT32_MAX);
 }

@@ -251,22 +251,6 @@ ix_worker_call_item(struct ix_worker *worker, PyObject *fn, uint32_t arity,
     return kind;
 }
 
-/* Whether no further item is to begin. What stops the pool also interrupts the present run; but that may end
- * all the same, or find the worker between two items. */
-static bool
-is_given_up(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
-{
-    return atomic_load_explicit(&job->abandoned, memory_order_relaxed)
-           || atomic_load_explicit(&claim->forsaken, memory_order_relaxed)
-           || atomic_load_explicit(&worker->pool->stopped, memory_order_relaxed);
-}
-
-static bool
-is_timed(struct ix_job *job)
-{
-    return job->limits != NULL && job->limits->timeout_ns != 0;
-}
-
 /* If the item that is over was stopped. */
 static void
 count_stop(struct ix_worker *worker)
@@ -295,10 +279,10 @@ run_items(struct ix_worker *worker, PyObject *fn, struct ix_job *job, struct ix_
     char memory[OUTCOME_MEMORY];
     struct ix_buffer buffer;
     enum ix_verdict verdict = IX_ALL_WELL;
-    bool timed = is_timed(job);
+    bool timed = ix_limits_are_timed(job->limits);
     ix_buffer_init(&buffer, memory, sizeof memory);
     for (uint32_t i = 0; i < claim->count && verdict == IX_ALL_WELL; i++) {
-        if (is_given_up(worker, job, claim)) {
+        if (ix_worker_leaves_claim(worker, job, claim)) {
             verdict = IX_STOPPED;
             break;
         }
@@ -345,7 +329,7 @@ run_claim_here(struct ix_worker *worker, struct ix_job *job, struct ix_claim *cl
     PyObject *fn = ix_load_callable(worker, job->callable);
     if (fn == NULL)
         return fail_claim(worker, job, claim);
-    if (is_timed(job))
+    if (ix_limits_are_timed(job->limits))
         ix_run_close(worker);
     int64_t start = ix_now_ns();
     enum ix_verdict verdict = run_items(worker, fn, job, claim);

@@ -67,6 +67,13 @@ struct ix_limits {
     bool interrupt_on_cancel;
 };
 
+/* Whether there is a limit of time; `limits` may be NULL. */
+static inline bool
+ix_limits_are_timed(const struct ix_limits *limits)
+{
+    return limits != NULL && limits->timeout_ns != 0;
+}
+
 /* A callable in the form in which it crosses. Immutable once made, but for its lane; shared by its tasks. */
 struct ix_callable {
     _Atomic uint32_t refs;

@@ -105,30 +105,33 @@ class ProcessLane(_native.Pool):
 
         extension, *spoilt = modules.split()
         _lanes.remember([extension, *spoilt], form, data)
-        reason = self._why_it_stays(own, unloaded)
-        if reason is None:
+        error = self._what_keeps_it(extension, own, unloaded)
+        if error is None:
             self._report(extension)
             return None
         if self.fallback and self.reports:
             _lanes.report(extension, "what is known to need it runs in processes from now on")
-        error = incompatible(extension, reason)
         if outcome:
             error.__cause__ = _outcome.unframed(outcome)
         return RAISED, _outcome.framed(error)
 
-    def _why_it_stays(self, own: int, unloaded: str | None) -> str | None:
-        """Return why a call that met a refusal does not move to a process, or None if it does."""
+    def _what_keeps_it(self, extension: str, own: int, unloaded: str | None) -> ImportError | None:
+        """Return the error of a call that met a refusal and stays, or None if it moves."""
         if own == LANES["interpreter"]:
-            if self.fallback:
-                return "lane='interpreter' was chosen for the call: leave that out"
-            return "the executor has fallback=None: leave that out"
+            chosen = (
+                "lane='interpreter' was chosen for the call"
+                if self.fallback
+                else "the executor has fallback=None"
+            )
+            return incompatible(extension, f"{chosen}: leave that out")
         if unloaded is None:
-            return (
+            return incompatible(
+                extension,
                 "it was needed when the task had begun to run, so the task was not begun again in "
-                "a process: the next call of this function goes to one"
+                "a process: the next call of this function goes to one",
             )
         reason = self.why_no_process()
-        return None if reason is None else f"{_NO_PROCESS}{reason}"
+        return None if reason is None else without_process(extension, reason)
 
     def why_no_process(self) -> str | None:
         """Return why processes are out of reach, and the fix, or None if one may be tried."""
@@ -229,9 +232,8 @@ class ProcessLane(_native.Pool):
             self.fail(reason)
             return broken_error(self)  # type: ignore[arg-type]
         if isinstance(error, ProcessUnavailable):
-            explained = incompatible(
-                self.moved_by or _lanes.extension_of(call.form, call.data),
-                f"{_NO_PROCESS}{error}",
+            explained = without_process(
+                self.moved_by or _lanes.extension_of(call.form, call.data), str(error)
             )
             explained.__cause__ = error.__cause__
             return explained
@@ -283,14 +285,20 @@ class ProcessLane(_native.Pool):
         def fail(self, error: BaseException) -> None: ...
 
 
-_NO_PROCESS = "no process can be made for it: "
+_WAYS_OUT = (
+    ". Ways out: InterpreterPoolExecutor(fallback='process'), which is the default; "
+    "executor.with_options(lane='process').submit(...); "
+    "concurrent.futures.ProcessPoolExecutor"
+)
 
 
-def incompatible(extension: str | None, reason: str) -> ImportError:
-    """Return the error that says which module did not load, why nothing moved, and the ways out.
+def without_process(extension: str | None, reason: str) -> ImportError:
+    """Return incompatible() where no process can be made: that is no way out then."""
+    return incompatible(extension, f"no process can be made for it: {reason}", ways_out="")
 
-    Where no process can be made, these are none; the reason names the fix where one is known.
-    """
+
+def incompatible(extension: str | None, reason: str, *, ways_out: str = _WAYS_OUT) -> ImportError:
+    """Return the error that says which module did not load, why nothing moved, and the ways out."""
     from interp_executor._errors import IncompatibleModuleError
 
     what = (
@@ -298,13 +306,6 @@ def incompatible(extension: str | None, reason: str) -> ImportError:
         if extension is None
         else (f"module {extension} does not load in an interpreter with a GIL of its own")
     )
-    ways = ""
     if extension is not None and extension.partition(".")[0] == "numpy":
-        ways += ". To stay, pass memoryview(array): typed, shaped and not copied"
-    if not reason.startswith(_NO_PROCESS):
-        ways += (
-            ". Ways out: InterpreterPoolExecutor(fallback='process'), which is the default; "
-            "executor.with_options(lane='process').submit(...); "
-            "concurrent.futures.ProcessPoolExecutor"
-        )
-    return IncompatibleModuleError(f"{what}, and {reason}{ways}", name=extension)
+        reason += ". To stay, pass memoryview(array): typed, shaped and not copied"
+    return IncompatibleModuleError(f"{what}, and {reason}{ways_out}", name=extension)

@@ -55,7 +55,6 @@ class Pool(ProcessLane):
         self.failure: BaseException | None = None  # why the pool is broken
         self.shortage: str | None = None  # why a worker could not be started, the last time
         self.shut_down = False
-        self.stopped = False  # nothing of it is to run any more
         self._failures = 0  # of the initializer, since it last went well
         self._names = itertools.count()
 

@@ -243,7 +243,8 @@ class WorkerProcess:
                 self._events.register(file, select.POLLIN)
             self._receive(self._channel)
         except (EOFError, ConnectionError) as error:
-            raise ProcessUnavailable(_why_not_started(self._epitaph())) from error
+            made = self._process is not None
+            raise ProcessUnavailable(_why_not_started(self._epitaph(), made)) from error
         except Exception as error:
             self.close()
             raise ProcessUnavailable(
@@ -269,7 +270,7 @@ class WorkerProcess:
         process = self._process
         if process is None:
             self.close()
-            return _NO_SERVER
+            return "the fork server, which starts processes, ended"
         self.close()
         if self._orphaned:
             return "the fork server ended, and with it the process that ran the task"
@@ -365,11 +366,11 @@ def _hint(error: Exception) -> str:
     return f": see {_LIMITS}" if isinstance(error, OSError) and error.errno in scarce else ""
 
 
-_NO_SERVER = "the fork server, which starts processes, ended"
+def _why_not_started(epitaph: str, made: bool) -> str:
+    """Explain why a process ended before its first task: all it does is to load the main module.
 
-
-def _why_not_started(epitaph: str) -> str:
-    """Explain why a process ended before its first task: all it does is to load the main module."""
+    Where none was made, the fork server ended, which loads it too, or found no room for another.
+    """
     main = _serialize.find_main()
     if main is None:
         return f"a process could not be set up ({epitaph}; its words are on stderr): see {_LIMITS}"
@@ -383,7 +384,7 @@ def _why_not_started(epitaph: str) -> str:
         f"the main module {where} cannot be loaded in a new process ({epitaph}; its words are on "
         "stderr): what it does outside of if __name__ == '__main__': must work there too"
     )
-    if epitaph == _NO_SERVER:
+    if not made:
         reason += f". Or the system had no room for a process: see {_LIMITS}"
     return reason
 

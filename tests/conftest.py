@@ -4,8 +4,8 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from leftovers import Snapshot
@@ -78,3 +78,37 @@ def executor(nothing_is_left: None) -> Iterator["InterpreterPoolExecutor"]:
     assert time.monotonic() - started < 10
     stats = executor.stats()
     assert (stats.queued, stats.running) == (0, 0)
+
+
+@pytest.fixture
+def no_idle_workers() -> Iterator[None]:
+    """End the idle workers when the test is over."""
+    from interp_executor import close_idle_workers
+
+    yield
+    close_idle_workers()
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., Any]]:
+    """Submit a task that tells when it has begun, and wait for that."""
+    read, write = os.pipe()
+
+    def submit(executor: "InterpreterPoolExecutor", fn: Callable[..., Any], *args: object) -> Any:
+        future = executor.submit(fn, write, *args)
+        assert os.read(read, 1) == b"!"
+        return future
+
+    yield submit
+    os.close(read)
+    os.close(write)
+
+
+@pytest.fixture
+def gate() -> Iterator[int]:
+    """Where tasks hang that nothing can interrupt, until the test is over."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    yield read
+    os.close(write)
+    os.close(read)

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import threading
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import lane_tasks as tasks
 import needs_refusing
 import pytest
 from isolated.script import run, write
+from stops import Held
 
 from interp_executor import (
     IncompatibleModuleError,
@@ -239,23 +239,15 @@ def test_nothing_moves_to_a_context_that_forks() -> None:
 def test_what_is_stopped_while_it_moves_does_not_begin_in_a_process(
     monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    refused, stopped = threading.Event(), threading.Event()
-    decide = ProcessLane.refused
-
-    def decide_late(*call: Any) -> tuple[int, bytes] | None:
-        refused.set()
-        assert stopped.wait(PATIENCE)
-        return decide(*call)
-
-    monkeypatch.setattr(ProcessLane, "refused", decide_late)
+    decision = Held(monkeypatch, ProcessLane, "refused")
     with InterpreterPoolExecutor(1) as executor:
         future: Any = executor.submit(tasks.die_with, tasks.Arriving())
-        assert refused.wait(PATIENCE)
+        decision.await_call()
         if end == "interrupt":
             assert future.interrupt()
         else:
             getattr(executor, end)()
-        stopped.set()
+        decision.release()
         with pytest.raises(TaskInterrupted):
             future.result(PATIENCE)
 
@@ -263,20 +255,12 @@ def test_what_is_stopped_while_it_moves_does_not_begin_in_a_process(
 def test_a_map_that_is_stopped_while_it_moves_does_not_begin_in_a_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    refused, stopped = threading.Event(), threading.Event()
-    decide = ProcessLane.refused
-
-    def decide_late(*call: Any) -> tuple[int, bytes] | None:
-        refused.set()
-        assert stopped.wait(PATIENCE)
-        return decide(*call)
-
-    monkeypatch.setattr(ProcessLane, "refused", decide_late)
+    decision = Held(monkeypatch, ProcessLane, "refused")
     with InterpreterPoolExecutor(1) as executor:
         results = executor.map(tasks.die_with, [tasks.Arriving()] * 3)
-        assert refused.wait(PATIENCE)
+        decision.await_call()
         executor.terminate_workers()
-        stopped.set()
+        decision.release()
         with pytest.raises((TaskInterrupted, CancelledError)):
             list(results)
 

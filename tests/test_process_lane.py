@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 from contract.rig import Gate, Inbox
 from contract.tasks import hold, pass_gate, perform
 from isolated.script import run
+from stops import Held
 
 from interp_executor import (
     BrokenInterpreterPool,
@@ -407,25 +408,16 @@ def test_an_interrupt_replaces_the_process_and_fails_one_future(
 def test_an_interrupt_that_comes_before_the_process_begins_is_not_lost(
     lane: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    arrived, interrupted = threading.Event(), threading.Event()
-
-    def waits(work: Callable[..., object]) -> Callable[..., object]:
-        def first_wait(*args: object) -> object:
-            arrived.set()
-            assert interrupted.wait(PATIENCE)
-            return work(*args)
-
-        return first_wait
-
-    if where == "making":  # nothing is there yet that could be stopped
-        monkeypatch.setattr(ProcessLane, "_process", waits(ProcessLane._process))
-    else:
-        monkeypatch.setattr(WorkerProcess, "begin", waits(WorkerProcess.begin))
+    held = (
+        Held(monkeypatch, ProcessLane, "_process")  # nothing is there yet that could be stopped
+        if where == "making"
+        else Held(monkeypatch, WorkerProcess, "begin")
+    )
     running = lane.submit(tasks.abort)
     queued = lane.submit(tasks.double, 4)
-    assert arrived.wait(PATIENCE)
+    held.await_call()
     assert running.interrupt()  # type: ignore[attr-defined]
-    interrupted.set()
+    held.release()
     with pytest.raises(TaskInterrupted):
         running.result(PATIENCE)
     assert queued.result(PATIENCE) == 8

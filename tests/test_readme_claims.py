@@ -30,8 +30,8 @@ SHOWN = {
         "test_interrupts.py::test_a_task_over_its_time_is_interrupted"
     ),
     "it does not come back from C code": (
-        "test_interrupts.py::test_a_task_that_cannot_be_stopped_is_abandoned "
-        "test_interrupts.py::test_the_pool_stays_at_strength"
+        "test_given_up.py::test_a_task_that_cannot_be_stopped_is_abandoned "
+        "test_given_up.py::test_the_pool_stays_at_strength"
     ),
     "a task leaves a thread": (
         "test_replacements.py::test_what_does_not_end_holds_no_shutdown_up "
@@ -42,8 +42,8 @@ SHOWN = {
         "test_replacements.py::test_three_failures_on_replacements_break_the_pool"
     ),
     "an initializer does not end": (
-        "test_interrupts.py::test_terminate_workers_interrupts_an_initializer "
-        "test_interrupts.py::test_an_initializer_that_cannot_be_stopped_is_given_up "
+        "test_stopped_initializers.py::test_terminate_workers_interrupts_an_initializer "
+        "test_stopped_initializers.py::test_an_initializer_that_cannot_be_stopped_is_given_up "
         "isolated/test_stuck.py::test_ctrl_c_ends_a_program_whose_initializers_do_not_end"
     ),
     "no more threads are to be had": (
