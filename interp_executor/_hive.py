@@ -124,10 +124,14 @@ class Hive:
                 self._parked.append(worker)
             return not self.closed
 
+    def is_parked(self, worker: WorkerThread) -> bool:
+        """Whether a worker waits for a pool; may change at any time, unless the lock is held."""
+        return worker in self._parked
+
     def unpark(self, worker: WorkerThread) -> bool:
         """Take a worker off the parked ones; False if it has been taken already."""
         with self._lock:
-            if worker not in self._parked:
+            if not self.is_parked(worker):
                 return False
             self._parked.remove(worker)
             return True
@@ -356,7 +360,13 @@ def prewarm(n: int = 1, *, wait: bool = False) -> None:
 
 
 def close_idle_workers() -> None:
-    """End the interpreters that wait for an executor, and wait until they are gone."""
+    """End the interpreters that wait for an executor, and wait until they are gone.
+
+    This is what to call before a fork, and before a check for threads or interpreters that are left
+    behind: an idle worker is a thread named ``interp_executor-idle``, whose ``repr`` names this
+    function. The threads ``interp_executor-notifier`` and ``interp_executor-watchdog``, which start
+    when first needed, serve every executor to come and stay until the program ends.
+    """
     hive().close_idle_workers()
 
 

@@ -49,6 +49,13 @@ class WorkerThread(OwnThread):
         self._mail = threading.Lock()  # released once per assignment
         self._mail.acquire()
 
+    def __repr__(self) -> str:
+        # Who checks for threads left behind shows this: it has to say what ends them.
+        said = super().__repr__()
+        if self._hive.is_parked(self):
+            return f"{said[:-1]}, until interp_executor.close_idle_workers()>"
+        return said
+
     def busy(self) -> float:
         """Return for how many seconds the worker has not waited for work, in the present lease."""
         return self.worker.awake()

@@ -63,6 +63,19 @@ def test_a_worker_that_ran_builtins_alone_serves_the_next_executor() -> None:
     assert warm() == 1
 
 
+def test_an_idle_worker_says_what_ends_it() -> None:
+    thread_that_serves()
+    (idle,) = idle_threads()
+    assert "close_idle_workers()" in repr(idle)
+    with InterpreterPoolExecutor(1) as executor:
+        assert executor.submit(_thread.get_ident).result() == idle.ident
+        assert "close_idle_workers()" not in repr(idle)
+    close_idle_workers()
+    assert idle_threads() == []
+    assert "stopped" in repr(idle)
+    assert "close_idle_workers()" not in repr(idle)
+
+
 def test_a_worker_that_imported_a_module_ends_with_its_executor() -> None:
     with InterpreterPoolExecutor(1) as executor:
         executor.submit(hive_tasks.count_calls).result()
