@@ -167,6 +167,11 @@ def summary(results: list[dict[str, Any]]) -> str:
     return text + (f", {unmeasured} not measured" if unmeasured else "")
 
 
+def misses(result: dict[str, Any]) -> bool:
+    """Whether a cell of the row is missed, within the noise or not."""
+    return any(cell.verdict in (Verdict.NOISE, Verdict.MISSED) for cell in cells(result))
+
+
 def failed(results: list[dict[str, Any]]) -> bool:
     """Whether a row, or our executor in it, did not run where it should."""
     for result in results:

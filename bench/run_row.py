@@ -57,6 +57,24 @@ def run_elsewhere(row: Row, *, rounds: int, seconds: float) -> dict[str, Any]:
     return result
 
 
+def joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Return one result with the rounds of two runs of a row.
+
+    Where the contenders differ, one has dropped out: the second run, which says why, stands alone.
+    """
+    if first["samples"].keys() != second["samples"].keys():
+        return second
+    samples = {name: values + second["samples"][name] for name, values in first["samples"].items()}
+    elapsed = first["elapsed"] + second["elapsed"]
+    return {**first, "samples": samples, "elapsed": elapsed, "runs": runs(first) + runs(second)}
+
+
+def runs(result: dict[str, Any]) -> int:
+    """Return how many times the row has been run."""
+    count: int = result.get("runs", 1)
+    return count
+
+
 def _failed(row: Row, why: str, started: float | None = None) -> dict[str, Any]:
     elapsed = 0.0 if started is None else time.perf_counter() - started
     return {

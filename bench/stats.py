@@ -30,7 +30,9 @@ class Verdict(enum.Enum):
 
     The rule is the strict one: a cell is reached when even its unfavourable 90 %
     bound meets the limit. Where the median meets it and that bound does not, the
-    cell is missed by no more than the noise, and says so.
+    cell is missed by no more than the noise, and says so. A row with a missed cell
+    is measured on (see ``__main__``): more rounds draw the bounds together, so noise
+    goes and a real miss stays.
     """
 
     REACHED = "reached"

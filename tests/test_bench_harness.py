@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bench import __main__ as command
 from bench import harness, plot, report, rows, stats, ticker
 from bench.entries import Entry
 from bench.measures import Sample
 from bench.row import Row
+from bench.run_row import joined
 from bench.stats import Bound, Kind, Verdict
 
 
@@ -243,6 +245,46 @@ def test_the_table_shows_floor_figure_bounds_and_verdict():
 def test_the_summary_counts_what_was_not_measured():
     result = result_of("queued-memory", {"thread": [2000.0] * 5})
     assert report.summary([result]) == "0 of 1 cells reached, 0 missed, 1 not measured"
+
+
+def measure_by(*bytes_per_task):
+    """Return a measuring function for queued-memory: each run of a row gives the next figure."""
+    figures = iter(bytes_per_task)
+
+    def measure(row):
+        return result_of(row.name, {"ours": [next(figures)] * 5, "thread": [1000.0] * 5})
+
+    return measure
+
+
+def rounds_of(measure, more_runs=2):
+    (result,) = command.run([rows.find("queued-memory")], measure, more_runs)
+    return result["samples"]["ours"]
+
+
+def test_a_row_that_is_reached_is_run_once():
+    assert rounds_of(measure_by(400.0)) == [400.0] * 5
+
+
+def test_a_row_that_misses_is_run_on_until_it_is_reached_and_every_round_counts(capsys):
+    assert rounds_of(measure_by(600.0, 400.0, 400.0)) == [600.0] * 5 + [400.0] * 10
+    assert capsys.readouterr().out.count("queued-memory once more") == 2
+
+
+def test_a_row_that_goes_on_to_miss_is_left_missed():
+    assert rounds_of(measure_by(600.0, 600.0, 600.0)) == [600.0] * 15
+    assert rounds_of(measure_by(600.0), more_runs=0) == [600.0] * 5
+
+
+def test_no_row_is_run_again_that_would_not_be_done_in_time(monkeypatch):
+    monkeypatch.setattr(command, "LIMIT", 0.9)  # the row says that it takes 1 s
+    assert rounds_of(measure_by(600.0)) == [600.0] * 5
+
+
+def test_a_contender_that_drops_out_of_a_second_run_is_not_hidden_by_the_first():
+    first = result_of("deep-1", {"ours": [1.0], "thread": [2.0]})
+    second = {**result_of("deep-1", {"thread": [2.0]}), "absent": {"ours": "gone"}}
+    assert joined(first, second) == second
 
 
 def test_a_run_without_our_executor_is_a_failed_run():
