@@ -35,6 +35,8 @@ class WorkerThread(OwnThread):
         super().__init__(name)
         self.ending = False
         self._lease = None if pool is None else Lease(self, pool)  # the present one
+        self._next: Lease | None = None  # what it has been assigned while it was idle
+        self._parked = False
         self.serving = False  # a pool counts how long it is busy
         self._viewed = False  # others look at the interpreter's memory, as its last lease ends
         self.ready = threading.Event()  # the worker has been parked, or cannot be
@@ -64,7 +66,7 @@ class WorkerThread(OwnThread):
         """Open the interpreter, serve pools, close it. Only faults of our own escape."""
         try:
             opened = self._open()
-            while opened and (self._lease is not None or self._park()):
+            while opened and (self._lease is not None or self._wait_for_pool()):
                 assert self._lease is not None
                 opened = self._serve(self._lease)
                 self._lease = None
@@ -89,28 +91,38 @@ class WorkerThread(OwnThread):
         self._hive.forget(self)
 
     def _break_down(self, error: BaseException) -> None:
-        """Break the pool, unless it is done with this worker; leave nothing behind."""
-        lease = self._lease
+        """Break the pools, unless they are done with this worker; leave nothing behind."""
         self.ending = True
+        leases = [] if self._lease is None else [self._lease]
         try:
-            if lease is not None and not (lease.is_over() or self.worker.abandoned):
-                lease.pool.fail(error)
-                lease.pool.end_lease(self)
-                self._hurry_departure()
-                lease.pool.end_process(self)
+            assigned = self._take_next()
+            if assigned is not None:
+                leases.append(assigned)
+            for lease in leases:
+                self._fail(lease, error)
         finally:
             try:
                 self._hive.end(self.worker)
             finally:
-                if lease is not None:
+                for lease in leases:
                     lease.end()
                 self._leave_hive()
+
+    def _fail(self, lease: Lease, error: BaseException) -> None:
+        if lease.is_over() or self.worker.abandoned:
+            return
+        lease.pool.fail(error)
+        lease.pool.end_lease(self)
+        self._hurry_departure()
+        lease.pool.end_process(self)
 
     def call_off(self) -> bool:
         """End a worker whose assignment failed; False if it has begun to serve all the same."""
         if not super().call_off():
             return False
-        self._lease = None
+        self._next = None
+        if not self._begun:
+            self._lease = None
         if self._mail.locked():
             self._mail.release()
         if self.ident is None:
@@ -120,7 +132,7 @@ class WorkerThread(OwnThread):
     def assign(self, pool: Pool | None) -> None:
         """Give a parked worker its next pool, or None to end it."""
         if pool is not None:
-            self._lease = Lease(self, pool)
+            self._next = Lease(self, pool)
             self.name = pool.next_name()
         self._mail.release()
 
@@ -181,24 +193,33 @@ class WorkerThread(OwnThread):
             return False
         return True
 
-    def _park(self) -> bool:
-        """Wait to be assigned a pool; False if the interpreter has been closed instead."""
+    def _park(self) -> None:
+        """Have the hive keep this worker, unless it is closed; an assignment may come at once."""
         self.name = "interp_executor-idle"
-        claim = self.claim = threading.Lock()  # on the next assignment
-        try:
-            kept = self._hive.park(self)
-            self.ready.set()
-            while kept and not self._mail.acquire(timeout=self._hive.idle_timeout()):
-                if self._hive.unpark(self):
-                    break  # idle for too long; otherwise an assignment is on its way
-        finally:
-            self._hive.unpark(self)  # after a fault: from here on it has an assignment or gets none
-            if not claim.acquire(blocking=False):
-                self._lease = None
+        self.claim = threading.Lock()  # on the next assignment
+        self._parked = self._hive.park(self)
+
+    def _wait_for_pool(self) -> bool:
+        """Wait to be assigned a pool; False if the interpreter has been closed instead."""
+        if not self._parked:
+            self._park()
+        self.ready.set()
+        while self._parked and not self._mail.acquire(timeout=self._hive.idle_timeout()):
+            if self._hive.unpark(self):
+                break  # idle for too long; otherwise an assignment is on its way
+        self._lease = self._take_next()
         if self._lease is None:
             self.ending = True
             self._hive.end(self.worker)
         return self._lease is not None
+
+    def _take_next(self) -> Lease | None:
+        """Return what the worker has been assigned; from here on it gets nothing more."""
+        self._hive.unpark(self)
+        self._parked = False
+        is_its_own = self.claim.acquire(blocking=False)  # if it was parked and not called off
+        lease, self._next = self._next, None
+        return lease if is_its_own else None
 
     def _serve(self, lease: Lease) -> bool:
         """Serve the pool; return whether the interpreter is still open."""
@@ -222,7 +243,9 @@ class WorkerThread(OwnThread):
             pool.retired += not kept and not lease.is_over()
             if emptied or self._viewed:
                 pool.threads.discard(self)
-                self.name = "interp_executor-idle" if kept else "interp_executor-ending"
+                self.name = "interp_executor-ending"
+        if kept and not self._viewed:
+            self._park()  # so that whoever has waited for the end of this lease finds it
         lease.end()
         if emptied and not kept and not self._viewed:
             self._hive.end_behind(self.worker, pool)

@@ -129,6 +129,7 @@ WHEN_A_WORKER_IS_IDLE = [
     (WorkerThread, "_is_fit"),
     (WorkerThread, "_is_emptied"),
     (Lease, "is_over"),
+    (Lease, "end"),
     (Hive, "park"),
     (Hive, "idle_timeout"),
     (Hive, "end_behind"),

@@ -24,6 +24,7 @@ from interp_executor import (
     set_idle_timeout,
 )
 from interp_executor._hive import Hive
+from interp_executor._lease import Lease
 from interp_executor._pool import Pool
 from interp_executor._worker_thread import WorkerThread
 
@@ -61,6 +62,22 @@ def thread_that_serves(**options: bool) -> int:
 def test_a_worker_that_ran_builtins_alone_serves_the_next_executor() -> None:
     assert thread_that_serves() == thread_that_serves()
     assert warm() == 1
+
+
+def test_a_worker_waits_for_the_next_executor_before_the_last_one_is_shut_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who comes next would start another interpreter if it came between the two."""
+    end, waiting = Lease.end, []
+
+    def end_when_noted(lease: Lease) -> None:
+        waiting.append(_hive.hive().warm())
+        end(lease)
+
+    monkeypatch.setattr(Lease, "end", end_when_noted)
+    first = thread_that_serves()
+    assert [thread_that_serves(), thread_that_serves(reuse=True)] == [first, first]
+    assert waiting == [1, 1, 1]
 
 
 def test_an_idle_worker_says_what_ends_it() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 import time
 from concurrent.futures import CancelledError, Future, wait
 from typing import Any
@@ -108,10 +109,13 @@ def test_a_finished_task_cannot_be_interrupted(executor: InterpreterPoolExecutor
 def test_an_observed_task_is_interrupted(executor: InterpreterPoolExecutor, begin: Any) -> None:
     future = begin(executor, interrupt_tasks.loop)
     called: list[Future[Any]] = []
+    finished = threading.Event()
     future.add_done_callback(called.append)
+    future.add_done_callback(lambda _: finished.set())
     future.interrupt()
     assert wait([future], PATIENCE).done
     assert isinstance(future.exception(), TaskInterrupted)
+    assert finished.wait(PATIENCE)  # callbacks come after wait() and result() may return
     assert called == [future]
 
 
