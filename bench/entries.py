@@ -23,13 +23,15 @@ class Entry:
     ``open`` gives a context in which the contender is up and yields its measuring
     function; ``missing`` says why it cannot run here. ``items`` fixes the number
     of items where the work's size is the point; otherwise the harness finds the
-    number that takes about a second.
+    number that takes about a second. ``afresh`` says that every measurement begins
+    from nothing, so that there is nothing to warm up.
     """
 
     name: str
     open: Callable[[], AbstractContextManager[Measure]]
     missing: Callable[[], str | None] = lambda: None
     items: int | None = None
+    afresh: bool = False
 
 
 def on(
@@ -134,7 +136,7 @@ def spinning(seconds: float, workers: int = 2) -> tuple[Entry, ...]:
     )
 
 
-def uneven(position: int, count: int = 64, unit: float = 4e-3) -> tuple[Entry, ...]:
+def uneven(position: int, count: int = 64, unit: float = 2e-3) -> tuple[Entry, ...]:
     """A map whose item at ``position`` takes 100 times as long as the others."""
 
     def sizes() -> list[int]:
@@ -176,7 +178,7 @@ def in_fresh_process(executor: str, figure: str) -> Entry:
     def open_it() -> Iterator[Measure]:
         yield lambda _items: fresh.measure_elsewhere(figure, executor)
 
-    return Entry(executor, open_it, partial(executors.missing, executor))
+    return Entry(executor, open_it, partial(executors.missing, executor), afresh=True)
 
 
 def _ready_spare() -> None:
@@ -251,4 +253,4 @@ def idle_shutdown(
     def open_it() -> Iterator[Measure]:
         yield measure
 
-    return Entry(name, open_it, partial(executors.missing, executors.OURS))
+    return Entry(name, open_it, partial(executors.missing, executors.OURS), afresh=True)

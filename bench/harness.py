@@ -83,14 +83,17 @@ class _RowRun:
             return
         try:
             measure = stack.enter_context(entry.open())
-            self.result.plans[entry.name] = calibrate(
-                measure, self.result.row.max_items, self._seconds, entry.items
-            )
+            self.result.plans[entry.name] = self._plan(entry, measure)
         except Exception as error:
             self._drop(entry.name, error)
         else:
             self._up[entry.name] = measure
             self.result.samples[entry.name] = []
+
+    def _plan(self, entry: Entry, measure: Measure) -> Plan:
+        if entry.afresh:
+            return Plan(1, 1)
+        return calibrate(measure, self.result.row.max_items, self._seconds, entry.items)
 
     def play(self, round_number: int) -> None:
         """Let every contender that is up measure once."""

@@ -145,7 +145,7 @@ OBSERVED = (
         standard(
             measures.ticker_delay,
             workers=2,
-            items=90,
+            items=70,
             worker_count=2,
             iterations=partial(spin_iterations, 10e-3),
         ),
@@ -163,7 +163,7 @@ OBSERVED = (
         standard(
             measures.ticker_delay,
             workers=2,
-            items=90,
+            items=70,
             worker_count=2,
             iterations=partial(spin_iterations, 10e-3),
             own=True,
@@ -219,7 +219,7 @@ def _skewed(place: str, position: int) -> Row:
         uneven(position),
         (Bound("list", 1.1, note="list scheduling"),),
         max_items=1,
-        rounds=3,
+        rounds=4,
     )
 
 
@@ -358,7 +358,7 @@ LANES = (
             on(OURS, measures.numpy_waves, workers=2),
         ),
         (Bound(FORKSERVER, 1.05),),
-        seconds=3.5,
+        seconds=1.75,
         rounds=0.7,
         missing=_no_numpy,
     ),
@@ -369,7 +369,7 @@ LANES = (
             f"64 MB of bytes {way} a process",
             (on(FORKSERVER, measure, size=64 << 20), on(IN_PROCESSES, measure, size=64 << 20)),
             (Bound(FORKSERVER, 1.0, subject=IN_PROCESSES),),
-            seconds=1.0,
+            seconds=0.7,
         )
         for name, way, measure in (
             ("memory-to-process", "to", measures.bytes_there),

@@ -201,6 +201,13 @@ def test_a_contender_that_fails_midway_leaves_the_others_their_samples():
     assert measured.absent == {"ours": "OSError: gone"}
 
 
+def test_what_begins_afresh_is_not_measured_for_a_warm_up():
+    calls = itertools.count(1)
+    measure = StandIn(lambda _items: Sample(next(calls), 1.0))
+    row = row_of(Entry("ours", lambda: measure, afresh=True))
+    assert harness.run_row(row, rounds=5, seconds=0.01).samples == {"ours": [1, 2, 3, 4, 5]}
+
+
 def test_a_contender_that_is_not_here_says_why():
     row = row_of(Entry("ours", lambda: StandIn(steady(1.0)), lambda: "not built"))
     assert harness.run_row(row, rounds=5, seconds=0.01).absent == {"ours": "not built"}
