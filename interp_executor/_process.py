@@ -92,6 +92,8 @@ class WorkerProcess:
         self._process: Any = None  # of the context, which gives it its type
         self._channel: Channel | None = None
         self._events: Any = None  # what poll() looks for: words of the process, and its end
+        self._words = -1  # the descriptor that brings words of the process
+        self._pidfd: int | None = None  # one that tells of its end
         self._orphaned = False  # the last process: its fork server had ended
         self._lock = threading.RLock()
         # Protected by the lock:
@@ -176,7 +178,7 @@ class WorkerProcess:
 
     def _wait(self) -> None:
         """Wait for words of the process. Children of its own may keep its end open."""
-        if all(file == self._process.sentinel for file, _ in self._events.poll()):
+        if all(file != self._words for file, _ in self._events.poll()):
             raise EOFError
 
     # ---- stopping ----
@@ -238,9 +240,7 @@ class WorkerProcess:
                 if self._stopped is not None or self._given_up:
                     process.kill()
             theirs.close()
-            self._events = select.poll()
-            for file in (ours, process.sentinel):
-                self._events.register(file, select.POLLIN)
+            self._watch(ours)
             self._receive(self._channel)
         except (EOFError, ConnectionError) as error:
             made = self._process is not None
@@ -253,6 +253,26 @@ class WorkerProcess:
         finally:
             theirs.close()
         self._initialize()
+
+    def _watch(self, ours: socket.socket) -> None:
+        """Have poll() look for words of the process and for its end.
+
+        Under spawn the sentinel is a pipe that children of the process inherit and keep open.
+        """
+        self._words = ours.fileno()
+        files = [self._words, self._process.sentinel]
+        if not self._is_served():
+            with contextlib.suppress(AttributeError, OSError):  # a system without
+                self._pidfd = os.pidfd_open(self._process.pid)
+                files.append(self._pidfd)
+        self._events = select.poll()
+        for file in files:
+            self._events.register(file, select.POLLIN)
+
+    def _is_served(self) -> bool:
+        """Whether processes are children of a fork server, not of this one."""
+        served: bool = self._context.get_start_method() == "forkserver"
+        return served
 
     def _initialize(self) -> None:
         """Run the executor's initializer, as in every new worker."""
@@ -296,6 +316,9 @@ class WorkerProcess:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
         if process is not None:
             self._reap(process)
 
@@ -304,7 +327,7 @@ class WorkerProcess:
 
         A process whose fork server has ended is ended, too: nobody would tell how it ends.
         """
-        served = self._context.get_start_method() == "forkserver"
+        served = self._is_served()
         if served:
             end = select.poll()
             end.register(process.sentinel, select.POLLIN)

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 initialised_with: tuple[Any, ...] = ()
@@ -34,6 +35,12 @@ def die_with(argument: object) -> NoReturn:
 
 def segfault() -> None:
     ctypes.string_at(0)
+
+
+def leave_a_child_and_be_killed(pid_file: Path) -> None:
+    """Be killed, and leave a program running that has inherited all that is inheritable."""
+    os.system(f"sleep 1000 & echo $! > {pid_file}")
+    be_killed()
 
 
 def be_killed() -> None:

@@ -117,6 +117,23 @@ def test_a_crash_fails_its_future_and_names_the_signal(
     assert lane.submit(tasks.process).result() != first
 
 
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a sentinel that children keep open")
+def test_a_crash_is_told_at_once_where_the_task_has_left_a_child(
+    method: str, tmp_path: Path, nothing_is_left: None
+) -> None:
+    pid_file = tmp_path / "pid"
+    context = multiprocessing.get_context(method)
+    with InterpreterPoolExecutor(1, lane="process", mp_context=context) as executor:
+        future = executor.submit(tasks.leave_a_child_and_be_killed, pid_file)
+        try:
+            with pytest.raises(ProcessCrashError, match="SIGKILL"):
+                future.result(PATIENCE)
+        finally:
+            os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
+
+
 def test_an_exit_of_the_process_tells_its_status(lane: InterpreterPoolExecutor) -> None:
     error = lane.submit(tasks.leave, 7).exception()
     assert isinstance(error, ProcessCrashError)
