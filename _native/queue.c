@@ -1,3 +1,7 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* for adaptive mutexes */
+#endif
+
 #include "queue.h"
 
 #include "crew.h"
@@ -5,6 +9,26 @@
 #include <assert.h>
 
 #define PATIENCE_NS 1000000 /* a worker that was woken has mostly arrived in a twentieth of that */
+
+/* Whoever finds the lock taken watches it for a moment before sleeping, where the system knows how: it is
+ * held for so few instructions that the two system calls of a sleep cost more than all of them. */
+static int
+init_lock(pthread_mutex_t *lock)
+{
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+    pthread_mutexattr_t attributes;
+    int error = pthread_mutexattr_init(&attributes);
+    if (error != 0)
+        return error;
+    error = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+    if (error == 0)
+        error = pthread_mutex_init(lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    return error;
+#else
+    return pthread_mutex_init(lock, NULL);
+#endif
+}
 
 int
 ix_queue_init(struct ix_queue *queue, unsigned max_workers)
@@ -14,7 +38,7 @@ ix_queue_init(struct ix_queue *queue, unsigned max_workers)
     queue->cores = (unsigned)ix_cpu_count();
     queue->patience_ns = PATIENCE_NS;
     atomic_init(&queue->leased, 0);
-    return pthread_mutex_init(&queue->lock, NULL);
+    return init_lock(&queue->lock);
 }
 
 void
