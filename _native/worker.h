@@ -72,7 +72,7 @@ struct ix_worker {
 };
 
 /* Whether no further item of the claim is to begin. What stops the pool also interrupts the present run; but
- * that may end all the same, or find the worker between two items. */
+ * that may end all the same, or find the worker between two items. Context: the worker. */
 static inline bool
 ix_worker_leaves_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
@@ -80,6 +80,7 @@ ix_worker_leaves_claim(struct ix_worker *worker, struct ix_job *job, struct ix_c
            || atomic_load_explicit(&claim->forsaken, memory_order_relaxed)
            || atomic_load_explicit(&worker->pool->stopped, memory_order_relaxed);
 }
+
 /* Runs one entry; its reference stays the caller's. */
 void ix_worker_run(struct ix_worker *worker, struct ix_entry *entry);
 /* Runs a call, of a task or of none (NULL): whether it returned or raised, `outcome` has it encoded. Sets

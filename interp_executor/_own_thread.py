@@ -21,7 +21,9 @@ class OwnThread(threading.Thread):
         # Subinterpreters allow no daemon threads; in the main interpreter, a task that cannot be
         # stopped must not keep the process alive.
         super().__init__(name=name, daemon=_native.is_main_interpreter())
-        self.claim = threading.Lock()  # taken once: to begin, or to call it off
+        # Taken once and for good: to begin, or to call it off. Its thread may ask again whether it
+        # has it, after a fault between taking it and noting that.
+        self.claim = threading.RLock()
         self._begun = False
         self._done = False
 

@@ -93,11 +93,10 @@ class WorkerThread(OwnThread):
     def _break_down(self, error: BaseException) -> None:
         """Break the pools, unless they are done with this worker; leave nothing behind."""
         self.ending = True
-        leases = [] if self._lease is None else [self._lease]
+        last = self._lease
+        self._take_next()
+        leases = [lease for lease in {last, self._lease} if lease is not None]
         try:
-            assigned = self._take_next()
-            if assigned is not None:
-                leases.append(assigned)
             for lease in leases:
                 self._fail(lease, error)
         finally:
@@ -113,7 +112,7 @@ class WorkerThread(OwnThread):
             return
         lease.pool.fail(error)
         lease.pool.end_lease(self)
-        self._hurry_departure()
+        self._hive.watchdog.expect(lease)  # what its tasks left behind may not end
         lease.pool.end_process(self)
 
     def call_off(self) -> bool:
@@ -196,7 +195,7 @@ class WorkerThread(OwnThread):
     def _park(self) -> None:
         """Have the hive keep this worker, unless it is closed; an assignment may come at once."""
         self.name = "interp_executor-idle"
-        self.claim = threading.Lock()  # on the next assignment
+        self.claim = threading.RLock()  # of the next assignment
         self._parked = self._hive.park(self)
 
     def _wait_for_pool(self) -> bool:
@@ -207,19 +206,23 @@ class WorkerThread(OwnThread):
         while self._parked and not self._mail.acquire(timeout=self._hive.idle_timeout()):
             if self._hive.unpark(self):
                 break  # idle for too long; otherwise an assignment is on its way
-        self._lease = self._take_next()
+        self._take_next()
         if self._lease is None:
             self.ending = True
             self._hive.end(self.worker)
         return self._lease is not None
 
-    def _take_next(self) -> Lease | None:
-        """Return what the worker has been assigned; from here on it gets nothing more."""
+    def _take_next(self) -> None:
+        """Take what the worker has been assigned, if anything; from here on it gets nothing more.
+
+        After a fault at any line of it, another call takes what is left to take.
+        """
         self._hive.unpark(self)
         self._parked = False
-        is_its_own = self.claim.acquire(blocking=False)  # if it was parked and not called off
-        lease, self._next = self._next, None
-        return lease if is_its_own else None
+        if self._next is not None:
+            if self.claim.acquire(blocking=False):  # otherwise it has been called off
+                self._lease = self._next
+            self._next = None
 
     def _serve(self, lease: Lease) -> bool:
         """Serve the pool; return whether the interpreter is still open."""

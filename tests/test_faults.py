@@ -3,6 +3,7 @@
 None is to be expected; but whoever waits for a worker must not wait for ever when there is one.
 """
 
+import itertools
 import os
 import sys
 import threading
@@ -230,6 +231,31 @@ def test_nobody_waits_for_a_worker_whose_hook_raises(
             except BrokenExecutor:
                 break
     assert executor.stats().workers == 0
+
+
+@pytest.mark.parametrize("name", ["_park", "_wait_for_pool", "_take_next"])
+def test_an_assignment_is_not_lost_at_whichever_line_a_hook_raises(
+    name: str, install: Callable[[Hook], None], reports: list[BaseException | None]
+) -> None:
+    """An idle worker takes what it has been assigned, or that executor learns that it cannot."""
+    for line in range(20):
+        events = itertools.count()
+
+        def hook(frame: FrameType, event: str, argument: object, nth: int = line) -> Any:
+            if event != "call" and frame.f_code.co_name == name and next(events) == nth:
+                raise Fault(name)
+            return hook
+
+        close_idle_workers()
+        install(hook)
+        for _ in range(2):
+            with InterpreterPoolExecutor(1) as executor:
+                try:
+                    assert executor.submit(abs, -1).result(PATIENCE) == 1
+                except BrokenExecutor as broken:
+                    assert isinstance(broken.__cause__, Fault)
+            assert executor.stats().workers == 0
+    assert {type(report) for report in reports} == {Fault}
 
 
 def test_a_worker_that_a_hook_keeps_from_beginning_says_so(
