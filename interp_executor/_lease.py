@@ -37,6 +37,10 @@ class Lease:
         """Whether the worker has been counted out, other than together with its task."""
         return self._once.locked()
 
+    def computed(self) -> float:
+        """Return how much of a processor's time the worker has had, in seconds."""
+        return self._thread.computed()
+
     def end(self) -> None:
         """Count the worker out, unless that has been done. Context: the worker's thread."""
         worker = self._thread.worker
@@ -81,6 +85,10 @@ class Start:
     def is_over(self) -> bool:
         """Whether the initializer has ended or was given up."""
         return self._once.locked()
+
+    def computed(self) -> float:
+        """Return 0: it was told to stop, so that it may not go on though it computes."""
+        return 0.0
 
     def end(self) -> bool:
         """Note that it has ended; False if it was given up. Context: the worker's thread."""

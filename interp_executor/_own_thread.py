@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 
 from interp_executor import _native
 
@@ -26,6 +27,7 @@ class OwnThread(threading.Thread):
         self.claim = threading.RLock()
         self._begun = False
         self._done = False
+        self._clock: int | None = None  # of its processor time
 
     def work(self) -> None:
         """Do what the thread is for."""
@@ -42,8 +44,16 @@ class OwnThread(threading.Thread):
     def run(self) -> None:
         """Work, unless that has been called off."""
         if self._begins():
+            self._clock = _clock_of_this_thread()
             self.work()
         self._done = True
+
+    def computed(self) -> float:
+        """Return how much of a processor's time it has had, in seconds; 0 where nobody can tell."""
+        try:
+            return 0.0 if self._clock is None else time.clock_gettime(self._clock)
+        except OSError:  # it has ended
+            return 0.0
 
     def report(self) -> None:
         """Report the exception that is being handled, as threading does."""
@@ -60,3 +70,9 @@ class OwnThread(threading.Thread):
             self.report()
         if not self._done and self._begins():
             self.miss()
+
+
+def _clock_of_this_thread() -> int | None:
+    if not hasattr(time, "pthread_getcpuclockid"):  # macOS
+        return None
+    return time.pthread_getcpuclockid(threading.get_ident())

@@ -6,6 +6,10 @@ something is due: a deadline that a worker has set, or the end of a grace period
     stop(run) -----> interrupted -----> over by itself
     deadline --^          |
                           +---- grace is over ----> abandoned
+
+    expect(ending) ----> over by itself
+                 |
+                 +---- found idle at every look, for as long as its patience ----> given up
 """
 
 from __future__ import annotations
@@ -38,9 +42,41 @@ else:
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
+# What is expected to end is looked at so many times in its patience, and given up when it was idle
+# at so many looks in a row. A clock alone would take a machine that stands still, or is busy with
+# other things, for a worker that is stuck.
+_LOOKS = 4
+
+# What still computes is given up all the same, after so many times its patience.
+_MOST_PATIENCE = 10
+
+# Seconds of a processor's time between two looks, below which it was idle.
+_LEAST_COMPUTED = 0.001
+
 # When a run is nudged after its interrupt: an interrupt that finds it just before a system call
 # would otherwise be noticed only after that.
 _NUDGES = tuple(2**i * 1_000_000 for i in range(9))
+
+
+class _Vigil:
+    """The looks at something that is to end; times on the alarm's clock."""
+
+    def __init__(self, ending: Lease | Start, now: int) -> None:
+        self.ending = ending
+        self._interval = int(ending.patience * 1e9) // _LOOKS
+        self.due = now + self._interval
+        self._computed = ending.computed()  # until the last look
+        self._idle = 0  # looks in a row
+        self._left = _LOOKS * _MOST_PATIENCE  # looks
+
+    def look(self, now: int) -> bool:
+        """Note what it has done since the last look; whether to go on waiting for it."""
+        computed = self.ending.computed()
+        self._idle = self._idle + 1 if computed - self._computed < _LEAST_COMPUTED else 0
+        self._computed = computed
+        self._left -= 1
+        self.due = now + self._interval
+        return self._idle < _LOOKS and self._left > 0
 
 
 class Watchdog:
@@ -51,8 +87,7 @@ class Watchdog:
         self._hive = hive
         self._lock = threading.RLock()  # a handler of signals may interrupt from within
         self._cases: dict[tuple[WorkerThread, int], _Case] = {}
-        # What ends, and when that must be over.
-        self._expected: list[tuple[int, Lease | Start]] = []
+        self._vigils: list[_Vigil] = []
         self._service = Service("interp_executor-watchdog", self._watch)
 
     def start(self) -> None:
@@ -84,12 +119,11 @@ class Watchdog:
         return None
 
     def expect(self, ending: Lease | Start) -> None:
-        """Give up what has not ended when its patience is over."""
+        """Give up what does not end and has done nothing towards it for as long as its patience."""
         with self._lock:
-            if any(ending is each for _, each in self._expected):
+            if any(ending is each.ending for each in self._vigils):
                 return
-            due = self.alarm.now() + int(ending.patience * 1e9)
-            self._expected.append((due, ending))
+            self._vigils.append(_Vigil(ending, self.alarm.now()))
         try:
             self.start()
         except RuntimeError as error:  # no thread is to be had; what is not stuck ends by itself
@@ -141,12 +175,12 @@ class Watchdog:
     def _see_off(self) -> list[int]:
         """Give up what does not end; return when to look again."""
         with self._lock:
-            self._expected = [each for each in self._expected if not each[1].is_over()]
-            waiting = list(self._expected)
-        for due, ending in waiting:
-            if due <= self.alarm.now():
-                ending.give_up()
-        return [due for due, ending in waiting if not ending.is_over()]
+            self._vigils = [each for each in self._vigils if not each.ending.is_over()]
+            vigils = list(self._vigils)
+        for vigil in vigils:
+            if vigil.due <= self.alarm.now() and not vigil.look(self.alarm.now()):
+                vigil.ending.give_up()
+        return [each.due for each in vigils if not each.ending.is_over()]
 
     def _next_look(self, case: _Case) -> int:
         case.run.nudge()

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable
@@ -157,6 +158,18 @@ def leave_blocking_callback(fd: int) -> int:
     """Leave an exit callback behind that nothing ends but the test."""
     atexit.register(os.read, fd, 1)
     return fd
+
+
+def leave_computing_callback(fd: int, seconds: float) -> None:
+    """Leave an exit callback behind that writes a byte when it has computed for so long."""
+
+    def compute() -> None:
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+        os.write(fd, b"!")
+
+    atexit.register(compute)
 
 
 def fail_while(fd: int) -> None:

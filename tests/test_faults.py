@@ -233,28 +233,36 @@ def test_nobody_waits_for_a_worker_whose_hook_raises(
     assert executor.stats().workers == 0
 
 
+def raise_at(name: str, nth: int) -> Hook:
+    """Return a tracing function that raises at the n-th event within functions of that name."""
+    events = itertools.count()
+
+    def hook(frame: FrameType, event: str, argument: object) -> Any:
+        if event != "call" and frame.f_code.co_name == name and next(events) == nth:
+            raise Fault(name)
+        return hook
+
+    return hook
+
+
 @pytest.mark.parametrize("name", ["_park", "_wait_for_pool", "_take_next"])
 def test_an_assignment_is_not_lost_at_whichever_line_a_hook_raises(
     name: str, install: Callable[[Hook], None], reports: list[BaseException | None]
 ) -> None:
     """An idle worker takes what it has been assigned, or that executor learns that it cannot."""
-    for line in range(20):
-        events = itertools.count()
-
-        def hook(frame: FrameType, event: str, argument: object, nth: int = line) -> Any:
-            if event != "call" and frame.f_code.co_name == name and next(events) == nth:
-                raise Fault(name)
-            return hook
-
+    for nth in range(20):
         close_idle_workers()
-        install(hook)
+        install(raise_at(name, nth))
         for _ in range(2):
             with InterpreterPoolExecutor(1) as executor:
-                try:
-                    assert executor.submit(abs, -1).result(PATIENCE) == 1
-                except BrokenExecutor as broken:
-                    assert isinstance(broken.__cause__, Fault)
+                future = executor.submit(abs, -1)
+                error = future.exception(PATIENCE)
             assert executor.stats().workers == 0
+            if error is None:
+                assert future.result() == 1
+            else:
+                assert isinstance(error, BrokenExecutor)
+                assert isinstance(error.__cause__, Fault)
     assert {type(report) for report in reports} == {Fault}
 
 
@@ -352,6 +360,57 @@ def test_a_deadline_that_passes_while_the_watchdog_looks_is_not_lost(now: int) -
     watchdog.stop = lambda *stop, late: stopped.append(stop[1])  # type: ignore[method-assign]
     to_come = watchdog._stop_late_runs()
     assert (to_come, stopped) in (([100], []), ([], [run]))
+
+
+class Ending:
+    """Something that is expected to end and computes in between."""
+
+    patience = 4.0
+
+    def __init__(self, *shares: float) -> None:
+        self.shares = shares  # of the time between two looks, one after the other
+        self.given_up = False
+        self._computed = itertools.accumulate(itertools.chain([0.0], shares, itertools.repeat(0.0)))
+
+    def computed(self) -> float:
+        return next(self._computed)
+
+    def is_over(self) -> bool:
+        return self.given_up
+
+    def give_up(self) -> None:
+        self.given_up = True
+
+
+@pytest.mark.parametrize(
+    ("shares", "looks"),
+    [
+        ([], 4),
+        ([0.5], 5),
+        ([0.0, 0.0, 0.0, 0.002], 8),
+        ([0.0, 0.0, 0.0, 0.0001], 4),
+        ([1.0] * 1000, 40),
+    ],
+)
+@pytest.mark.parametrize("late", [0.0, 3600.0])
+def test_what_does_not_end_is_given_up_when_it_was_idle_for_its_patience(
+    shares: list[float], looks: int, late: float
+) -> None:
+    """Counted in looks: a machine that stood still for an hour has had one of them."""
+    watchdog, alarm, ending = Watchdog(Mock()), Mock(), Ending(*shares)
+    watchdog.start = Mock()  # type: ignore[method-assign]
+    watchdog.alarm = alarm
+    alarm.now.return_value = 0
+    watchdog.expect(ending)  # type: ignore[arg-type]
+    moments = watchdog._see_off()
+    for look in range(1, looks + 1):
+        assert not ending.given_up
+        (due,) = moments
+        assert due == alarm.now.return_value + 1e9
+        alarm.now.return_value = due + int(late * 1e9) * (look == 1)
+        moments = watchdog._see_off()
+    assert ending.given_up
+    assert moments == []
 
 
 def test_the_watchdog_goes_on_after_a_fault(

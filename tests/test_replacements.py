@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 
@@ -76,6 +77,19 @@ def test_what_does_not_end_holds_no_shutdown_up(
     os.write(write, b"!")
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+@pytest.mark.skipif(
+    not hasattr(time, "pthread_getcpuclockid"), reason="the system does not tell that it computes"
+)
+def test_an_exit_callback_that_computes_for_long_is_waited_for(
+    pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    read, write = pipe
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(tasks.leave_computing_callback, write, 2.5).result(PATIENCE)
+    assert os.read(read, 1) == b"!"
+    assert caplog.text == ""
 
 
 def test_a_worn_worker_that_does_not_end_is_replaced(
