@@ -12,11 +12,17 @@ count_in_locked(struct ix_queue *queue)
     atomic_store_explicit(&queue->leased, queue->counts.workers, memory_order_release);
 }
 
+/* Workers that will come to take, or do so when woken. */
+static size_t
+unoccupied_locked(struct ix_queue *queue)
+{
+    return (size_t)queue->starting + queue->waking + queue->napping + queue->counts.parked;
+}
+
 bool
 ix_crew_wants_one_locked(struct ix_queue *queue, size_t demand)
 {
-    size_t coming = (size_t)queue->starting + queue->waking + queue->counts.parked;
-    if (queue->counts.workers >= queue->max_workers || demand <= coming)
+    if (queue->counts.workers >= queue->max_workers || demand <= unoccupied_locked(queue))
         return false;
     count_in_locked(queue);
     return true;
@@ -122,10 +128,9 @@ bool
 ix_crew_hand_over(struct ix_queue *queue, struct ix_seat *seat)
 {
     pthread_mutex_lock(&queue->lock);
-    size_t coming = (size_t)queue->starting + queue->waking + queue->counts.parked;
     bool job_waits = queue->head != NULL
                      && queue->head->kind == IX_ENTRY_JOB; /* work for several */
-    bool wanted = !queue->broken && (job_waits || queue->counts.queued > coming);
+    bool wanted = !queue->broken && (job_waits || queue->counts.queued > unoccupied_locked(queue));
     remove_seat_locked(queue, seat);
     if (wanted)
         queue->starting++; /* the count stays: no joiner sees a gap between the two */

@@ -12,6 +12,8 @@ ix_future_observe(PyObject *self)
     future->task->future = Py_NewRef(self);
     if (ix_task_flag(future->task, IX_OBSERVED)) {
         future->stage = IX_STAGE_OBSERVED;
+        if (!ix_pool_is_inherited(future->pool))
+            ix_queue_await(&future->pool->queue);
     }
     else {
         future->stage = IX_STAGE_PUBLISHED;

@@ -8,6 +8,11 @@
 
 #include <assert.h>
 
+#define NAP_NS 50000 /* in which about as many tasks can be submitted */
+/* A worker naps after so many tasks without a wait in between, while so many entries came since somebody waited. */
+#define NAP_STREAK 8
+#define NAP_UNAWAITED 64
+
 #define PATIENCE_NS 1000000 /* a worker that was woken has mostly arrived in a twentieth of that */
 
 /* Whoever finds the lock taken watches it for a moment before sleeping, where the system knows how: it is
@@ -37,6 +42,7 @@ ix_queue_init(struct ix_queue *queue, unsigned max_workers)
     queue->max_workers = max_workers;
     queue->cores = (unsigned)ix_cpu_count();
     queue->patience_ns = PATIENCE_NS;
+    queue->nap_ns = NAP_NS;
     atomic_init(&queue->leased, 0);
     return init_lock(&queue->lock);
 }
@@ -113,6 +119,7 @@ append_locked(struct ix_queue *queue, struct ix_entry *entry)
         queue->head = entry;
     queue->tail = entry;
     queue->counts.queued++;
+    queue->unawaited++;
     return next_to_wake_locked(queue);
 }
 
@@ -177,13 +184,45 @@ ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry)
     return taken;
 }
 
+static bool
+has_idle_core_locked(struct ix_queue *queue, unsigned others)
+{
+    return queue->counts.workers - queue->counts.parked + others < queue->cores;
+}
+
+/* Those who wait come before those who keep pace. Returns whether somebody has to be roused. */
+static bool
+ends_naps_locked(struct ix_queue *queue)
+{
+    queue->unawaited = 0;
+    if (queue->napping == 0 || queue->head == NULL)
+        return false;
+    atomic_fetch_add_explicit(&queue->roused, 1, memory_order_relaxed);
+    return true;
+}
+
+bool
+ix_queue_await(struct ix_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool idle = has_idle_core_locked(queue, 0);
+    bool rouse = ends_naps_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+    if (rouse)
+        ix_park_wake_one(&queue->roused);
+    return idle;
+}
+
 void
 ix_queue_nudge(struct ix_queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
     struct ix_seat *wake = queue->head == NULL ? NULL : pop_seat_locked(queue);
+    bool rouse = ends_naps_locked(queue);
     pthread_mutex_unlock(&queue->lock);
     notify(wake);
+    if (rouse)
+        ix_park_wake_one(&queue->roused);
 }
 
 void
@@ -208,21 +247,6 @@ pop_locked(struct ix_queue *queue)
     return entry;
 }
 
-static bool
-has_idle_core_locked(struct ix_queue *queue, unsigned others)
-{
-    return queue->counts.workers - queue->counts.parked + others < queue->cores;
-}
-
-bool
-ix_queue_has_idle_core(struct ix_queue *queue, unsigned others)
-{
-    pthread_mutex_lock(&queue->lock);
-    bool idle = has_idle_core_locked(queue, others);
-    pthread_mutex_unlock(&queue->lock);
-    return idle;
-}
-
 static void
 push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
 {
@@ -232,6 +256,26 @@ push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
     queue->counts.parked++;
     /* The owner is awake, if work is to be expected. */
     seat->may_spin = has_idle_core_locked(queue, 1);
+}
+
+/* Whether a worker that finds nothing is to look again after a moment, before it parks. */
+static bool
+begins_nap_locked(struct ix_queue *queue, struct ix_seat *seat)
+{
+    seat->naps = seat->streak >= NAP_STREAK && queue->unawaited >= NAP_UNAWAITED
+                 && queue->in_hand == 0;
+    seat->streak = 0;
+    if (seat->naps) {
+        queue->napping++;
+        seat->roused = atomic_load_explicit(&queue->roused, memory_order_relaxed);
+    }
+    return seat->naps;
+}
+
+void
+ix_queue_nap(struct ix_queue *queue, struct ix_seat *seat)
+{
+    ix_seat_nap(seat, &queue->roused, queue->nap_ns);
 }
 
 /* The worker's own job is the oldest entry again: what came during the claim goes before the next one. */
@@ -257,11 +301,18 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
         queue->waking--;
         queue->patient_since = 0;
     }
+    if (seat->naps) {
+        seat->naps = false;
+        queue->napping--;
+    }
     struct ix_entry *last = seat->entry;
     seat->entry = NULL;
     if (ix_queue_leaves_locked(queue)) {
         result = IX_TAKE_LEAVE;
         wake_all_locked(queue); /* those that parked while a job was in hand may leave, too */
+    }
+    else if (queue->head == NULL && begins_nap_locked(queue, seat)) {
+        result = IX_TAKE_NAP;
     }
     else if (queue->head == NULL) {
         push_seat_locked(queue, seat);
@@ -272,6 +323,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
             let_others_first_locked(queue);
         *entry = seat->entry = pop_locked(queue);
         ix_seat_open_run(seat);
+        seat->streak = (*entry)->kind == IX_ENTRY_TASK ? seat->streak + 1 : 0;
         queue->in_hand += (*entry)->kind == IX_ENTRY_JOB;
         atomic_store_explicit(&seat->busy, true, memory_order_relaxed);
         wake = next_to_wake_locked(queue);

@@ -7,6 +7,10 @@
  * ends after a millisecond: a woken worker may be kept from arriving for long, by a thread that a task has
  * left in its interpreter and that does not let go of the GIL there.
  *
+ * A worker that keeps pace with a stream of short tasks would park after every few of them, and who submits
+ * them would wake it each time, for more than the tasks cost. It *naps* instead: it stays off the stack for a moment
+ * and comes back by itself. Nobody waits for that: who is about to wait for an outcome rouses it.
+ *
  * Context: any GIL or none, unless a function says otherwise. Locks: each takes the queue's.
  */
 #ifndef IX_QUEUE_H
@@ -42,20 +46,24 @@ struct ix_queue {
     unsigned starting; /* workers asked for that have not arrived yet */
     unsigned in_hand;  /* jobs that a worker has taken and may put back */
     unsigned waking;   /* workers notified that have not come to take yet */
+    unsigned napping;  /* workers that will come back by themselves */
+    size_t unawaited;  /* entries that came since somebody last waited for an outcome */
     unsigned max_workers;
     unsigned cores; /* so many may be waking at a time, and more at work make spinning useless */
     int64_t patient_since; /* when a wake-up was first saved since one last arrived; 0: none was */
     int64_t patience_ns;   /* so long none is sent; constant */
+    int64_t nap_ns;        /* constant */
     bool closed;           /* no more pushes; workers leave once it is empty */
     bool broken;           /* no more pushes; workers leave at once */
     bool cleared;          /* what had been queued was taken out for good */
     struct ix_queue_counts counts; /* without what the members have counted themselves */
     /* atomic: */
+    _Atomic uint32_t roused; /* so often were workers that nap, which sleep on it */
     _Atomic uint32_t leased; /* mirrors counts.workers; joiners sleep on it */
 };
 
 enum ix_push { IX_PUSH_DONE, IX_PUSH_NEEDS_WORKER, IX_PUSH_CLOSED, IX_PUSH_BROKEN };
-enum ix_take { IX_TAKE_ENTRY, IX_TAKE_EMPTY, IX_TAKE_LEAVE };
+enum ix_take { IX_TAKE_ENTRY, IX_TAKE_EMPTY, IX_TAKE_NAP, IX_TAKE_LEAVE };
 
 /* Whether a worker that comes to take has to leave. Locks: requires the queue's. */
 static inline bool
@@ -72,9 +80,9 @@ void ix_queue_fini(struct ix_queue *queue); /* must be empty and without workers
  * NEEDS_WORKER: a worker has been counted in, and the caller must start one, or call
  * ix_crew_leave(). */
 enum ix_push ix_queue_push(struct ix_queue *queue, struct ix_entry *entry);
-/* Whether a core is left over beside the workers that are awake and `others`: only then may
- * spinning pay. */
-bool ix_queue_has_idle_core(struct ix_queue *queue, unsigned others);
+/* Somebody is about to wait for an outcome. If any entry waits, a worker that naps comes now. Returns whether a
+ * core is left over beside the workers that are awake: only then may spinning pay. */
+bool ix_queue_await(struct ix_queue *queue);
 /* What a push would return now: IX_PUSH_DONE, CLOSED or BROKEN. */
 enum ix_push ix_queue_refuses(struct ix_queue *queue);
 /* Whether nothing is queued. */
@@ -89,10 +97,13 @@ void ix_queue_nudge(struct ix_queue *queue);
 /* The worker that took a job will not put it back: if the queue is closed, the others may leave. */
 void ix_queue_put_down(struct ix_queue *queue);
 /* Takes the oldest entry (the caller gets its reference), or puts the seat on the stack and returns
- * EMPTY: then ix_seat_sleep() follows, and another take. LEAVE: nothing more will come. Of the job that
+ * EMPTY: then ix_seat_sleep() follows, and another take. NAP: ix_queue_nap() follows. LEAVE: nothing more will come. Of the job that
  * it has just claimed from, a worker makes no further claim before what came meanwhile.
  * Context: the worker, its GIL held or not. */
 enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry);
+/* Sleeps for a moment, or until somebody is about to wait; another take follows. Context: the worker, to which
+ * a take has returned NAP; no GIL held. */
+void ix_queue_nap(struct ix_queue *queue, struct ix_seat *seat);
 /* No more pushes; parked workers are woken to leave. Idempotent. */
 void ix_queue_close(struct ix_queue *queue);
 /* Closes, and refuses pushes as BROKEN; workers leave at once. Idempotent. */

@@ -59,6 +59,14 @@ ix_seat_sleep(struct ix_seat *seat)
 }
 
 void
+ix_seat_nap(struct ix_seat *seat, _Atomic uint32_t *roused, int64_t ns)
+{
+    begin_wait(seat);
+    ix_park_wait(roused, seat->roused, ns);
+    begin_work(seat);
+}
+
+void
 ix_seat_nudge(struct ix_seat *seat)
 {
     uint32_t word = atomic_load(&seat->word);

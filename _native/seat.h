@@ -26,6 +26,9 @@ struct ix_seat {
     _Atomic uint32_t word; /* enum ix_seat_word */
     bool woken;            /* the worker's own: notified, and counted in `waking` until it takes */
     bool may_spin;         /* likewise: when it parked, a core was left over */
+    bool naps;             /* likewise: counted in `napping` until it takes */
+    uint32_t roused;       /* likewise: how often nappers had been roused when its nap began */
+    unsigned streak;       /* likewise: tasks it has taken without a wait in between */
     struct ix_spin spin;
     /* protected by the queue's lock: */
     struct ix_seat *below;           /* on the stack */
@@ -50,6 +53,8 @@ struct ix_seat {
 /* Waits until notified; false if it was only nudged: look what there is to do, then wait again.
  * Context: the worker, no GIL held. */
 bool ix_seat_sleep(struct ix_seat *seat);
+/* Waits for so long, or until the word is no more as it was when the nap began. Context: as above. */
+void ix_seat_nap(struct ix_seat *seat, _Atomic uint32_t *roused, int64_t ns);
 /* Makes a worker that waits return from ix_seat_sleep() for a moment; does nothing to one that does not
  * wait. Context: any; the seat must stay while this runs. */
 void ix_seat_nudge(struct ix_seat *seat);

@@ -1,4 +1,4 @@
-/* The loop in which a worker serves a pool: take, run, sleep.
+/* The loop in which a worker serves a pool: take, run, sleep or nap.
  *
  * Context of every function: the worker's thread, with its own GIL, or none where it has no interpreter; let go
  * while there is nothing to do.
@@ -23,6 +23,17 @@ sleep_at_queue(struct ix_worker *self)
         if (self->own_ts != NULL)
             PyEval_RestoreThread(self->own_ts);
     } while (!notified);
+}
+
+/* Context: own GIL, released meanwhile, or none. */
+static void
+nap_at_queue(struct ix_worker *self)
+{
+    if (self->own_ts != NULL)
+        self->own_ts = PyEval_SaveThread();
+    ix_queue_nap(&self->pool->queue, &self->seat);
+    if (self->own_ts != NULL)
+        PyEval_RestoreThread(self->own_ts);
 }
 
 static void
@@ -52,6 +63,10 @@ serve(struct ix_worker *self, uint64_t max_runs)
             return;
         if (took == IX_TAKE_EMPTY) {
             sleep_at_queue(self);
+            continue;
+        }
+        if (took == IX_TAKE_NAP) {
+            nap_at_queue(self);
             continue;
         }
         ix_worker_run(self, entry);

@@ -92,9 +92,11 @@ wait_for_task(struct ix_module *state, struct ix_future *future, PyObject *timeo
 {
     struct ix_task *task = future->task;
     struct ix_queue *queue = &future->pool->queue;
+    if (ix_task_is_terminal(task))
+        return 0;
     if (ix_pool_is_inherited(future->pool))
-        return ix_task_is_terminal(task) ? 0 : ix_pool_check_inherited(future->pool);
-    struct ix_spin *spin = ix_queue_has_idle_core(queue, 0) ? &future->pool->spin : NULL;
+        return ix_pool_check_inherited(future->pool);
+    struct ix_spin *spin = ix_queue_await(queue) ? &future->pool->spin : NULL;
     enum ix_park result = IX_PARK_TIMEOUT;
     int64_t ns;
 

@@ -40,12 +40,13 @@ class Rig:
         return seat
 
     def take(self, seat: CData) -> CData | str:
-        """What a worker gets: an entry, EMPTY (it is on the stack then) or LEAVE."""
+        """What a worker gets: an entry, EMPTY (it is on the stack then), NAP or LEAVE."""
         entry = self.core.ffi.new("struct ix_entry **")
         result = self.lib.ix_queue_take(self.queue, seat, entry)
         if result == self.lib.IX_TAKE_ENTRY:
             return entry[0]
-        return "EMPTY" if result == self.lib.IX_TAKE_EMPTY else "LEAVE"
+        names = {self.lib.IX_TAKE_EMPTY: "EMPTY", self.lib.IX_TAKE_NAP: "NAP"}
+        return names.get(result, "LEAVE")
 
     def sleep(self, seat: CData) -> Call:
         """A worker that sleeps on its seat."""

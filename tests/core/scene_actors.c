@@ -183,6 +183,7 @@ work(int me, int max_runs)
             ix_seat_sleep(seat);
             continue;
         }
+        assert(took == IX_TAKE_ENTRY); /* no stream is long enough for naps */
         work_on(entry);
         if (++count == max_runs)
             break;

@@ -136,6 +136,10 @@ serve(struct episode *episode, struct ix_seat *seat, struct random *random)
         case IX_TAKE_EMPTY:
             ix_seat_sleep(seat);
             break;
+        case IX_TAKE_NAP:
+            ix_queue_nap(&episode->queue, seat);
+            COUNT(episode, naps);
+            break;
         case IX_TAKE_LEAVE:
             return false;
         }

@@ -44,7 +44,7 @@ struct stress_tally {
     uint64_t created, refused, ran, failed, cancelled, cleared, broken, skipped;
     uint64_t flagged, delivered, published_by_owner, waits, timeouts;
     uint64_t jobs, items_read, items_run, ranges, jobs_ended;
-    uint64_t started, not_started, replaced; /* workers */
+    uint64_t started, not_started, replaced, naps; /* of workers */
     uint64_t faults;                         /* what must not happen; the first is described */
     char fault[200];
 };

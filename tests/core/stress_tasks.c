@@ -222,6 +222,7 @@ static void
 wait_for(struct episode *episode, struct ix_task *task, int64_t timeout_ns)
 {
     enum ix_park result;
+    ix_queue_await(&episode->queue);
     do {
         result = ix_task_wait(task, timeout_ns);
         CHECK(episode, result != IX_PARK_TIMEOUT || timeout_ns >= 0, timeout_ns);

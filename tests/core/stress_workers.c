@@ -85,9 +85,23 @@ pairs_work(struct world *world, int me)
         while (!ix_seat_sleep(seat))
             ; /* only nudged */
         break;
+    case IX_TAKE_NAP:
+        ix_queue_nap(&world->queue, seat);
+        break;
     case IX_TAKE_LEAVE:
         pairs_leave(world, me);
     }
+}
+
+/* Works as one that keeps pace with a stream of tasks. */
+void
+pairs_nap(struct world *world, int me)
+{
+    pthread_mutex_lock(&world->queue.lock);
+    world->queue.unawaited = 1000;
+    pthread_mutex_unlock(&world->queue.lock);
+    world->seats[me].streak = 1000;
+    pairs_work(world, me);
 }
 
 void

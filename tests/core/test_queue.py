@@ -2,7 +2,7 @@
 
 import pytest
 
-from .harness import Core
+from .harness import Call, CData, Core, until
 from .queue_rig import Rig, leave
 
 # ---- entries ----
@@ -296,3 +296,125 @@ def test_a_woken_worker_that_finds_nothing_parks_again(rig: Rig) -> None:
     assert rig.counts("parked") == (1,)
     rig.lib.ix_queue_close(rig.queue)
     leave(rig, *seats)
+
+
+# ---- napping ----
+
+
+def keep_pace(rig: Rig, seat: CData, tasks: int = 64) -> None:
+    """A worker that takes a stream of tasks, which nobody waits for, as they come."""
+    for _ in range(tasks):
+        entry = rig.push()
+        assert rig.take(seat) == entry
+
+
+def nap(rig: Rig, seat: CData) -> Call:
+    """A worker to which a take has returned NAP, asleep until it is roused."""
+    rig.queue.nap_ns = 60 * 10**9
+    call = Call(rig.lib.ix_queue_nap, rig.queue, seat)
+    until(lambda: not seat.awake_since)
+    return call
+
+
+def test_a_worker_that_keeps_pace_naps_once_and_then_parks(rig: Rig) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat)
+    assert rig.take(seat) == "NAP"
+    assert rig.queue.stack == rig.core.ffi.NULL
+    rig.lib.ix_queue_nap(rig.queue, seat)  # for a moment
+    assert rig.take(seat) == "EMPTY"
+    entry = rig.push()
+    rig.wake(seat)
+    assert rig.take(seat) == entry
+    leave(rig, seat)
+
+
+def test_a_worker_that_finds_more_after_a_nap_naps_again(rig: Rig) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat)
+    for _ in range(3):
+        assert rig.take(seat) == "NAP"
+        entries = [rig.push() for _ in range(8)]
+        assert [rig.take(seat) for _ in entries] == entries
+    assert rig.take(seat) == "NAP"
+    assert rig.take(seat) == "EMPTY"
+    rig.lib.ix_queue_close(rig.queue)
+    leave(rig, seat)
+
+
+@pytest.mark.parametrize("tasks", [1, 7, 63])
+def test_after_a_short_stream_nobody_naps(rig: Rig, tasks: int) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat, tasks)
+    assert rig.take(seat) == "EMPTY"
+    rig.lib.ix_queue_close(rig.queue)
+    leave(rig, seat)
+
+
+@pytest.mark.parametrize("wait", ["ix_queue_await", "ix_queue_nudge"])
+def test_nobody_naps_where_somebody_waits(rig: Rig, wait: str) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat)
+    getattr(rig.lib, wait)(rig.queue)
+    assert rig.take(seat) == "EMPTY"
+    rig.lib.ix_queue_close(rig.queue)
+    leave(rig, seat)
+
+
+def test_nobody_naps_while_a_map_is_in_hand(rig: Rig) -> None:
+    seats = [rig.worker() for _ in range(2)]
+    job = rig.push(rig.job())
+    assert rig.take(seats[0]) == job
+    keep_pace(rig, seats[1])
+    assert rig.take(seats[1]) == "EMPTY"
+    rig.lib.ix_queue_put_down(rig.queue)
+    rig.lib.ix_queue_close(rig.queue)
+    leave(rig, *seats)
+
+
+@pytest.mark.parametrize("wait", ["ix_queue_await", "ix_queue_nudge"])
+def test_who_waits_rouses_a_worker_that_naps(rig: Rig, wait: str) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat)
+    assert rig.take(seat) == "NAP"
+    call = nap(rig, seat)
+    getattr(rig.lib, wait)(rig.queue)  # for nothing: nothing is queued
+    assert rig.queue.roused == 0
+    entry = rig.push()
+    getattr(rig.lib, wait)(rig.queue)
+    call.result()
+    assert rig.take(seat) == entry
+    assert rig.queue.napping == 0
+    leave(rig, seat)
+
+
+def test_who_is_roused_before_the_nap_does_not_sleep(rig: Rig) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat)
+    assert rig.take(seat) == "NAP"
+    rig.queue.nap_ns = 60 * 10**9
+    rig.push()
+    rig.lib.ix_queue_await(rig.queue)
+    rig.lib.ix_queue_nap(rig.queue, seat)  # would block for a minute
+    rig.take(seat)
+    leave(rig, seat)
+
+
+def test_a_push_asks_for_no_worker_where_one_naps(rig: Rig) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat)
+    assert rig.take(seat) == "NAP"
+    assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_DONE
+    assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_NEEDS_WORKER
+    leave(rig, rig.core.ffi.NULL)
+    rig.take(seat)
+    leave(rig, seat)
+
+
+def test_a_worker_that_comes_back_to_a_closed_queue_leaves(rig: Rig) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat)
+    assert rig.take(seat) == "NAP"
+    rig.lib.ix_queue_close(rig.queue)
+    assert rig.take(seat) == "LEAVE"
+    leave(rig, seat)

@@ -188,11 +188,11 @@ def test_jobs_are_not_counted_as_submitted(rig: Rig) -> None:
 
 def test_nobody_spins_where_the_workers_need_every_core(rig: Rig) -> None:
     first, second = rig.worker(), rig.worker()
-    assert not rig.lib.ix_queue_has_idle_core(rig.queue, 0)
+    rig.queue.cores = 2
+    assert not rig.lib.ix_queue_await(rig.queue)
     assert rig.take(first) == "EMPTY"
     assert not first.may_spin
-    assert rig.lib.ix_queue_has_idle_core(rig.queue, 0)
-    assert not rig.lib.ix_queue_has_idle_core(rig.queue, 1)
+    assert rig.lib.ix_queue_await(rig.queue)
     assert rig.take(second) == "EMPTY"
     assert second.may_spin
     rig.lib.ix_queue_close(rig.queue)
