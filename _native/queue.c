@@ -102,7 +102,7 @@ is_impatient_locked(struct ix_queue *queue)
 static struct ix_seat *
 next_to_wake_locked(struct ix_queue *queue)
 {
-    if (queue->head == NULL || queue->stack == NULL)
+    if (queue->head == NULL || queue->stack == NULL || queue->napping != 0)
         return NULL;
     if (queue->waking >= queue->cores && !is_impatient_locked(queue))
         return NULL;
@@ -201,16 +201,20 @@ ends_naps_locked(struct ix_queue *queue)
     return true;
 }
 
-bool
+enum ix_await
 ix_queue_await(struct ix_queue *queue)
 {
+    enum ix_await result = IX_AWAIT_SLEEP;
     pthread_mutex_lock(&queue->lock);
-    bool idle = has_idle_core_locked(queue, 0);
+    if (has_idle_core_locked(queue, 0))
+        result = IX_AWAIT_SPIN;
+    else if (queue->counts.queued > queue->counts.workers)
+        result = IX_AWAIT_NAP;
     bool rouse = ends_naps_locked(queue);
     pthread_mutex_unlock(&queue->lock);
     if (rouse)
         ix_park_wake_one(&queue->roused);
-    return idle;
+    return result;
 }
 
 void

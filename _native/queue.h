@@ -65,6 +65,13 @@ struct ix_queue {
 enum ix_push { IX_PUSH_DONE, IX_PUSH_NEEDS_WORKER, IX_PUSH_CLOSED, IX_PUSH_BROKEN };
 enum ix_take { IX_TAKE_ENTRY, IX_TAKE_EMPTY, IX_TAKE_NAP, IX_TAKE_LEAVE };
 
+/* What may pay, for those who wait for an outcome, before they sleep until they are woken. */
+enum ix_await {
+    IX_AWAIT_SLEEP, /* nothing */
+    IX_AWAIT_SPIN,  /* a core is left over beside the workers that are awake */
+    IX_AWAIT_NAP,   /* there is more to come than the workers have in hand */
+};
+
 /* Whether a worker that comes to take has to leave. Locks: requires the queue's. */
 static inline bool
 ix_queue_leaves_locked(const struct ix_queue *queue)
@@ -80,9 +87,8 @@ void ix_queue_fini(struct ix_queue *queue); /* must be empty and without workers
  * NEEDS_WORKER: a worker has been counted in, and the caller must start one, or call
  * ix_crew_leave(). */
 enum ix_push ix_queue_push(struct ix_queue *queue, struct ix_entry *entry);
-/* Somebody is about to wait for an outcome. If any entry waits, a worker that naps comes now. Returns whether a
- * core is left over beside the workers that are awake: only then may spinning pay. */
-bool ix_queue_await(struct ix_queue *queue);
+/* Somebody is about to wait for an outcome. If any entry waits, a worker that naps comes now. */
+enum ix_await ix_queue_await(struct ix_queue *queue);
 /* What a push would return now: IX_PUSH_DONE, CLOSED or BROKEN. */
 enum ix_push ix_queue_refuses(struct ix_queue *queue);
 /* Whether nothing is queued. */

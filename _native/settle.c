@@ -3,6 +3,10 @@
 
 /* After so many sleeps (of 1, 2, 4, ... ms) a reader looks whether the task waits for nothing. */
 #define ROUNDS_BEFORE_NUDGE 4
+/* Whoever reads the outcomes of a crowd, one after the other, would be woken for each, and its processor taken from a
+ * worker. So who has just waited for less than BRIEF_NS, and sees that many are to come, naps and finds several. */
+#define BRIEF_NS 200000
+#define NAP_NS 50000
 
 PyObject *
 ix_decode_exception(struct ix_module *state, struct ix_reader *reader)
@@ -86,39 +90,54 @@ ix_future_decode(PyObject *self)
     return 0;
 }
 
+/* Waits for the task, or for a while. Context: no GIL. Returns as ix_park_wait. */
+static enum ix_park
+wait_a_while(struct ix_future *future, enum ix_await how, int64_t left, unsigned round)
+{
+    struct ix_task *task = future->task;
+    struct ix_pool_object *pool = future->pool;
+    if (round >= ROUNDS_BEFORE_NUDGE)
+        ix_queue_nudge(&pool->queue); /* no push may come to do so */
+    if (round == 0 && how == IX_AWAIT_NAP)
+        return ix_task_nap(task, left < 0 || left > NAP_NS ? NAP_NS : left);
+    if (round == 0 && how == IX_AWAIT_SPIN
+        && ix_spin_wait(&pool->spin, &task->state, IX_TERMINAL, 0))
+        return IX_PARK_WOKEN;
+    return ix_task_wait(task, ix_slice_ns(left, round));
+}
+
 /* Context: the owner's GIL, released while waiting. Returns 0 once the task is terminal, or -1. */
 static int
 wait_for_task(struct ix_module *state, struct ix_future *future, PyObject *timeout)
 {
     struct ix_task *task = future->task;
-    struct ix_queue *queue = &future->pool->queue;
-    if (ix_task_is_terminal(task))
-        return 0;
-    if (ix_pool_is_inherited(future->pool))
-        return ix_pool_check_inherited(future->pool);
-    struct ix_spin *spin = ix_queue_await(queue) ? &future->pool->spin : NULL;
-    enum ix_park result = IX_PARK_TIMEOUT;
+    struct ix_pool_object *pool = future->pool;
+    enum ix_park result;
     int64_t ns;
 
+    if (ix_task_is_terminal(task))
+        return 0;
+    if (ix_pool_is_inherited(pool))
+        return ix_pool_check_inherited(pool);
     if (ix_timeout_ns(timeout, &ns) < 0)
         return -1;
-    int64_t deadline = ns < 0 ? 0 : ix_now_ns() + ns;
+    enum ix_await how = ix_queue_await(&pool->queue);
+    if (how == IX_AWAIT_NAP && !pool->waits_briefly)
+        how = IX_AWAIT_SLEEP;
+    int64_t began = ix_now_ns();
     for (unsigned round = 0; !ix_task_is_terminal(task); round++) {
-        int64_t left = ns < 0 ? -1 : deadline - ix_now_ns();
+        int64_t left = ns < 0 ? -1 : began + ns - ix_now_ns();
         if (ns >= 0 && left <= 0) {
             PyErr_SetNone(PyExc_TimeoutError);
             return -1;
         }
         Py_BEGIN_ALLOW_THREADS
-        if (round >= ROUNDS_BEFORE_NUDGE)
-            ix_queue_nudge(queue); /* no push may come to do so */
-        if (spin == NULL || !ix_spin_wait(spin, &task->state, IX_TERMINAL, 0))
-            result = ix_task_wait(task, ix_slice_ns(left, round));
+        result = wait_a_while(future, how, left, round);
         Py_END_ALLOW_THREADS
-        spin = NULL;
         if (result != IX_PARK_WOKEN && ix_check_signals(state) < 0)
             return -1;
     }
+    pool->waits_briefly = ix_now_ns() - began < BRIEF_NS;
     return 0;
 }
 

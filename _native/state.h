@@ -81,6 +81,7 @@ struct ix_pool_object {
     struct ix_alarm *alarm;       /* one reference */
     _Atomic uint32_t handles;     /* executors and views that can still submit */
     struct ix_spin spin;          /* of those who wait for results */
+    bool waits_briefly;           /* one of them did, the last time; under the owner's GIL */
     uint32_t forks;               /* as ix_runtime_forks when the pool was made */
     _Atomic uint32_t unpublished; /* tasks in the outbox; with IX_POOL_AWAITED if somebody waits */
     _Atomic bool stopped;         /* no further item of a map is to begin */

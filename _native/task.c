@@ -237,3 +237,10 @@ ix_task_wait(struct ix_task *task, int64_t timeout_ns)
     }
     return IX_PARK_WOKEN;
 }
+
+enum ix_park
+ix_task_nap(struct ix_task *task, int64_t ns)
+{
+    uint32_t word = atomic_load_explicit(&task->state, memory_order_acquire);
+    return word & IX_TERMINAL ? IX_PARK_WOKEN : ix_park_wait(&task->state, word, ns);
+}

@@ -188,5 +188,8 @@ ix_task_abandonment(struct ix_task *task)
 /* Sleeps until the task is terminal, the time (negative: none) is over or a signal came.
  * Context: no GIL held. Returns IX_PARK_WOKEN exactly if the task is terminal. */
 enum ix_park ix_task_wait(struct ix_task *task, int64_t timeout_ns);
+/* Sleeps until the time is over, or a signal came, or for less: nobody is asked to wake the sleeper.
+ * Context: as above. */
+enum ix_park ix_task_nap(struct ix_task *task, int64_t ns);
 
 #endif

@@ -45,7 +45,7 @@ struct stress_tally {
     uint64_t flagged, delivered, published_by_owner, waits, timeouts;
     uint64_t jobs, items_read, items_run, ranges, jobs_ended;
     uint64_t started, not_started, replaced, naps; /* of workers */
-    uint64_t faults;                         /* what must not happen; the first is described */
+    uint64_t faults; /* what must not happen; the first is described */
     char fault[200];
 };
 

@@ -222,7 +222,8 @@ static void
 wait_for(struct episode *episode, struct ix_task *task, int64_t timeout_ns)
 {
     enum ix_park result;
-    ix_queue_await(&episode->queue);
+    if (ix_queue_await(&episode->queue) == IX_AWAIT_NAP)
+        ix_task_nap(task, 50000);
     do {
         result = ix_task_wait(task, timeout_ns);
         CHECK(episode, result != IX_PARK_TIMEOUT || timeout_ns >= 0, timeout_ns);

@@ -388,6 +388,33 @@ def test_who_waits_rouses_a_worker_that_naps(rig: Rig, wait: str) -> None:
     leave(rig, seat)
 
 
+def test_a_push_wakes_nobody_while_another_naps(rig: Rig) -> None:
+    parked, seat = rig.worker(), rig.worker()
+    keep_pace(rig, seat)
+    assert rig.take(parked) == "EMPTY"
+    assert rig.take(seat) == "NAP"
+    entries = [rig.push() for _ in range(3)]
+    assert not rig.is_woken(parked)
+    assert rig.take(seat) == entries[0]  # back from its nap, it wakes the next
+    rig.wake(parked)
+    assert rig.take(parked) == entries[1]
+    rig.take(seat)
+    leave(rig, parked, seat)
+
+
+def test_who_waits_for_one_of_a_crowd_may_nap(rig: Rig) -> None:
+    rig.queue.cores = 1
+    seat = rig.worker()
+    for _ in range(2):
+        rig.push()
+        assert rig.take(seat) not in ("EMPTY", "LEAVE")
+    rig.push()
+    assert rig.lib.ix_queue_await(rig.queue) == rig.lib.IX_AWAIT_SLEEP
+    rig.push()
+    assert rig.lib.ix_queue_await(rig.queue) == rig.lib.IX_AWAIT_NAP
+    leave(rig, seat)
+
+
 def test_who_is_roused_before_the_nap_does_not_sleep(rig: Rig) -> None:
     seat = rig.worker()
     keep_pace(rig, seat)

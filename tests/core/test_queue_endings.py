@@ -189,10 +189,10 @@ def test_jobs_are_not_counted_as_submitted(rig: Rig) -> None:
 def test_nobody_spins_where_the_workers_need_every_core(rig: Rig) -> None:
     first, second = rig.worker(), rig.worker()
     rig.queue.cores = 2
-    assert not rig.lib.ix_queue_await(rig.queue)
+    assert rig.lib.ix_queue_await(rig.queue) == rig.lib.IX_AWAIT_SLEEP
     assert rig.take(first) == "EMPTY"
     assert not first.may_spin
-    assert rig.lib.ix_queue_await(rig.queue)
+    assert rig.lib.ix_queue_await(rig.queue) == rig.lib.IX_AWAIT_SPIN
     assert rig.take(second) == "EMPTY"
     assert second.may_spin
     rig.lib.ix_queue_close(rig.queue)

@@ -293,6 +293,21 @@ def test_a_wait_ends_with_its_time(core: Core, task: CData, timeout_ns: int) -> 
     assert core.state(task) == "PENDING WAITED"
 
 
+def test_a_nap_ends_with_its_time_and_asks_nobody_for_a_wake_up(core: Core, task: CData) -> None:
+    start = time.monotonic()
+    assert core.lib.ix_task_nap(task, 5 * MS) == core.lib.IX_PARK_TIMEOUT
+    assert time.monotonic() - start >= 5 * MS / 1e9
+    assert core.state(task) == "PENDING"
+
+
+@pytest.mark.parametrize("end", [ended_by_finish, ended_by_cancel])
+def test_nobody_naps_for_what_has_ended(
+    core: Core, task: CData, end: Callable[[Core, CData], None]
+) -> None:
+    end(core, task)
+    assert core.lib.ix_task_nap(task, -1) == core.lib.IX_PARK_WOKEN
+
+
 def test_the_task_goes_on_after_a_wait_that_was_given_up(core: Core, task: CData) -> None:
     assert core.lib.ix_task_wait(task, 0) == core.lib.IX_PARK_TIMEOUT
     assert core.lib.ix_task_start(task)
