@@ -60,7 +60,7 @@ wait_for_change(struct map *self, uint32_t version)
         }
     }
     Py_BEGIN_ALLOW_THREADS
-    ix_queue_nudge(&self->pool->queue);
+    ix_queue_await(&self->pool->queue);
     ix_claim_wait(self->job, self->position, version,
                   left); /* in any case the caller looks again */
     Py_END_ALLOW_THREADS

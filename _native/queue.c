@@ -13,7 +13,7 @@
 #define NAP_STREAK 8
 #define NAP_UNAWAITED 64
 
-#define PATIENCE_NS 1000000 /* a worker that was woken has mostly arrived in a twentieth of that */
+#define CROWD 64 /* so many more entries than workers: who reads them one by one may nap, too */
 
 /* Whoever finds the lock taken watches it for a moment before sleeping, where the system knows how: it is
  * held for so few instructions that the two system calls of a sleep cost more than all of them. */
@@ -41,7 +41,6 @@ ix_queue_init(struct ix_queue *queue, unsigned max_workers)
     memset(queue, 0, sizeof *queue);
     queue->max_workers = max_workers;
     queue->cores = (unsigned)ix_cpu_count();
-    queue->patience_ns = PATIENCE_NS;
     queue->nap_ns = NAP_NS;
     atomic_init(&queue->leased, 0);
     return init_lock(&queue->lock);
@@ -87,24 +86,12 @@ wake_all_locked(struct ix_queue *queue)
         notify(seat);
 }
 
-/* Whether those that are waking have been waited for long enough; then the wait begins anew. */
-static bool
-is_impatient_locked(struct ix_queue *queue)
-{
-    int64_t now = ix_now_ns();
-    bool impatient = queue->patient_since != 0 && now - queue->patient_since >= queue->patience_ns;
-    if (impatient || queue->patient_since == 0)
-        queue->patient_since = now;
-    return impatient;
-}
-
-/* The worker to wake for the entries there are now, or NULL. */
+/* The worker to wake for the entries there are now, or NULL. Those that nap and those that are waking come without
+ * it: none is counted there that others may keep from coming. */
 static struct ix_seat *
 next_to_wake_locked(struct ix_queue *queue)
 {
-    if (queue->head == NULL || queue->stack == NULL || queue->napping != 0)
-        return NULL;
-    if (queue->waking >= queue->cores && !is_impatient_locked(queue))
+    if (queue->head == NULL || queue->napping != 0 || queue->waking >= queue->cores)
         return NULL;
     return pop_seat_locked(queue);
 }
@@ -190,17 +177,6 @@ has_idle_core_locked(struct ix_queue *queue, unsigned others)
     return queue->counts.workers - queue->counts.parked + others < queue->cores;
 }
 
-/* Those who wait come before those who keep pace. Returns whether somebody has to be roused. */
-static bool
-ends_naps_locked(struct ix_queue *queue)
-{
-    queue->unawaited = 0;
-    if (queue->napping == 0 || queue->head == NULL)
-        return false;
-    atomic_fetch_add_explicit(&queue->roused, 1, memory_order_relaxed);
-    return true;
-}
-
 enum ix_await
 ix_queue_await(struct ix_queue *queue)
 {
@@ -208,25 +184,16 @@ ix_queue_await(struct ix_queue *queue)
     pthread_mutex_lock(&queue->lock);
     if (has_idle_core_locked(queue, 0))
         result = IX_AWAIT_SPIN;
-    else if (queue->counts.queued > queue->counts.workers)
+    else if (queue->counts.queued > queue->counts.workers + CROWD)
         result = IX_AWAIT_NAP;
-    bool rouse = ends_naps_locked(queue);
+    queue->unawaited = 0; /* those who wait come before those who keep pace */
+    bool rouse = queue->napping != 0 && queue->head != NULL;
+    if (rouse)
+        atomic_fetch_add_explicit(&queue->roused, 1, memory_order_relaxed);
     pthread_mutex_unlock(&queue->lock);
     if (rouse)
         ix_park_wake_one(&queue->roused);
     return result;
-}
-
-void
-ix_queue_nudge(struct ix_queue *queue)
-{
-    pthread_mutex_lock(&queue->lock);
-    struct ix_seat *wake = queue->head == NULL ? NULL : pop_seat_locked(queue);
-    bool rouse = ends_naps_locked(queue);
-    pthread_mutex_unlock(&queue->lock);
-    notify(wake);
-    if (rouse)
-        ix_park_wake_one(&queue->roused);
 }
 
 void
@@ -282,6 +249,42 @@ ix_queue_nap(struct ix_queue *queue, struct ix_seat *seat)
     ix_seat_nap(seat, &queue->roused, queue->nap_ns);
 }
 
+/* A worker that is no more about to come. */
+static void
+forget_wake_up_locked(struct ix_queue *queue, struct ix_seat *seat)
+{
+    if (seat->woken) {
+        seat->woken = false;
+        queue->waking--;
+    }
+}
+
+void
+ix_queue_pass_on(struct ix_queue *queue, struct ix_seat *seat)
+{
+    pthread_mutex_lock(&queue->lock);
+    forget_wake_up_locked(queue, seat);
+    struct ix_seat *wake = next_to_wake_locked(queue);
+    pthread_mutex_unlock(&queue->lock);
+    notify(wake);
+}
+
+bool
+ix_queue_unpark(struct ix_queue *queue, struct ix_seat *seat)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct ix_seat **place = &queue->stack;
+    while (*place != NULL && *place != seat)
+        place = &(*place)->below;
+    bool found = *place == seat;
+    if (found) {
+        *place = seat->below;
+        queue->counts.parked--;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return found;
+}
+
 /* The worker's own job is the oldest entry again: what came during the claim goes before the next one. */
 static void
 let_others_first_locked(struct ix_queue *queue)
@@ -300,11 +303,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
     enum ix_take result = IX_TAKE_ENTRY;
 
     pthread_mutex_lock(&queue->lock);
-    if (seat->woken) {
-        seat->woken = false;
-        queue->waking--;
-        queue->patient_since = 0;
-    }
+    forget_wake_up_locked(queue, seat);
     if (seat->naps) {
         seat->naps = false;
         queue->napping--;

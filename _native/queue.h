@@ -1,15 +1,17 @@
 /* The FIFO of a pool, and the stack of workers that wait for it; those who serve it are in crew.h.
  *
  * Everything is protected by one mutex, held for a few dozen instructions and never across a wait or any call
- * into Python. Wake-ups come after it, but for those by which the last workers leave. A push wakes at most one parked worker, the one that parked last (its caches are
- * warm), and none while as many woken workers as there are processors have yet to arrive: each that
- * arrives wakes the next if entries remain, so a burst does not become a storm of wake-ups. That patience
- * ends after a millisecond: a woken worker may be kept from arriving for long, by a thread that a task has
- * left in its interpreter and that does not let go of the GIL there.
+ * into Python. Wake-ups come after it, but for those by which the last workers leave. A push wakes at most one
+ * parked worker, the one that parked last (its caches are warm), and none while as many woken workers as there
+ * are processors have yet to arrive: each that arrives wakes the next if entries remain, so a burst does not
+ * become a storm of wake-ups.
  *
  * A worker that keeps pace with a stream of short tasks would park after every few of them, and who submits
  * them would wake it each time, for more than the tasks cost. It *naps* instead: it stays off the stack for a moment
  * and comes back by itself. Nobody waits for that: who is about to wait for an outcome rouses it.
+ *
+ * So a worker that was woken, or naps, is counted on to come, and it must: one whose GIL others may keep, threads that
+ * a task has left in its interpreter, does not nap, and passes a wake-up on before it asks for its GIL.
  *
  * Context: any GIL or none, unless a function says otherwise. Locks: each takes the queue's.
  */
@@ -50,12 +52,10 @@ struct ix_queue {
     size_t unawaited;  /* entries that came since somebody last waited for an outcome */
     unsigned max_workers;
     unsigned cores; /* so many may be waking at a time, and more at work make spinning useless */
-    int64_t patient_since; /* when a wake-up was first saved since one last arrived; 0: none was */
-    int64_t patience_ns;   /* so long none is sent; constant */
-    int64_t nap_ns;        /* constant */
-    bool closed;           /* no more pushes; workers leave once it is empty */
-    bool broken;           /* no more pushes; workers leave at once */
-    bool cleared;          /* what had been queued was taken out for good */
+    int64_t nap_ns; /* constant */
+    bool closed;    /* no more pushes; workers leave once it is empty */
+    bool broken;    /* no more pushes; workers leave at once */
+    bool cleared;   /* what had been queued was taken out for good */
     struct ix_queue_counts counts; /* without what the members have counted themselves */
     /* atomic: */
     _Atomic uint32_t roused; /* so often were workers that nap, which sleep on it */
@@ -69,7 +69,7 @@ enum ix_take { IX_TAKE_ENTRY, IX_TAKE_EMPTY, IX_TAKE_NAP, IX_TAKE_LEAVE };
 enum ix_await {
     IX_AWAIT_SLEEP, /* nothing */
     IX_AWAIT_SPIN,  /* a core is left over beside the workers that are awake */
-    IX_AWAIT_NAP,   /* there is more to come than the workers have in hand */
+    IX_AWAIT_NAP,   /* many are to come beside those that the workers have in hand */
 };
 
 /* Whether a worker that comes to take has to leave. Locks: requires the queue's. */
@@ -97,16 +97,20 @@ bool ix_queue_is_empty(struct ix_queue *queue);
  * while it has workers; one that is broken or was cleared does not: then it returns false and steals
  * nothing. */
 bool ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry);
-/* Wakes one more worker if any entry waits: for those who have waited long for an outcome, where none of the
- * woken may come and no further push either. */
-void ix_queue_nudge(struct ix_queue *queue);
 /* The worker that took a job will not put it back: if the queue is closed, the others may leave. */
 void ix_queue_put_down(struct ix_queue *queue);
 /* Takes the oldest entry (the caller gets its reference), or puts the seat on the stack and returns
- * EMPTY: then ix_seat_sleep() follows, and another take. NAP: ix_queue_nap() follows. LEAVE: nothing more will come. Of the job that
- * it has just claimed from, a worker makes no further claim before what came meanwhile.
+ * EMPTY: then ix_seat_sleep() follows, and another take. NAP: ix_queue_nap() follows, or another take at once.
+ * LEAVE: nothing more will come. Of the job that it has just claimed from, a worker makes no further claim
+ * before what came meanwhile.
  * Context: the worker, its GIL held or not. */
 enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry);
+/* A worker that was notified may be long in coming to take: it is not counted on any more, and another is woken for
+ * what waits. Context: the worker, after ix_seat_sleep() has returned true; no GIL held. */
+void ix_queue_pass_on(struct ix_queue *queue, struct ix_seat *seat);
+/* Takes the seat off the stack again, and another take may follow; false where it was popped: it is about to be
+ * notified, and ix_seat_sleep() must see that first. Context: the worker. */
+bool ix_queue_unpark(struct ix_queue *queue, struct ix_seat *seat);
 /* Sleeps for a moment, or until somebody is about to wait; another take follows. Context: the worker, to which
  * a take has returned NAP; no GIL held. */
 void ix_queue_nap(struct ix_queue *queue, struct ix_seat *seat);

@@ -51,11 +51,9 @@ ix_seat_sleep(struct ix_seat *seat)
             ix_park_wait(&seat->word, IX_SEAT_SLEEPING, -1);
     }
     word = IX_SEAT_NUDGED;
-    if (atomic_compare_exchange_strong(&seat->word, &word, IX_SEAT_WATCHING))
-        return false;
+    seat->woken = !atomic_compare_exchange_strong(&seat->word, &word, IX_SEAT_WATCHING);
     begin_work(seat);
-    seat->woken = true;
-    return true;
+    return seat->woken;
 }
 
 void

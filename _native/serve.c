@@ -5,6 +5,40 @@
  */
 #include "worker.h"
 
+/* Whether others may keep the worker's GIL for as long as they like: threads that tasks have left. Context: own GIL,
+ * or none. */
+static bool
+shares_its_gil(struct ix_worker *self)
+{
+    if (self->own_ts == NULL)
+        return false;
+    /* Others may go at any moment: only the worker's own state is looked into. */
+    PyInterpreterState *interpreter = PyThreadState_GetInterpreter(self->own_ts);
+    return PyInterpreterState_ThreadHead(interpreter) != self->own_ts
+           || PyThreadState_Next(self->own_ts) != NULL;
+}
+
+/* Waits for work, or until others have given something back. Nothing asks for the GIL while the seat is on the stack,
+ * or notified and counted on. Context: own GIL, which others share; released meanwhile. */
+static void
+sleep_lightly(struct ix_worker *self)
+{
+    struct ix_queue *queue = &self->pool->queue;
+    struct ix_releases *releases = self->inside.codec.releases;
+    self->own_ts = PyEval_SaveThread();
+    atomic_thread_fence(memory_order_seq_cst); /* as in sleep_at_queue() */
+    bool is_off = ix_releases_pending(releases) && ix_queue_unpark(queue, &self->seat);
+    while (!is_off) {
+        if (ix_seat_sleep(&self->seat)) {
+            ix_queue_pass_on(queue, &self->seat);
+            break;
+        }
+        is_off = ix_queue_unpark(queue, &self->seat);
+    }
+    PyEval_RestoreThread(self->own_ts);
+    ix_releases_drain(releases);
+}
+
 /* Waits for work, and lets go meanwhile of what others give back. Context: own GIL, released, or none. */
 static void
 sleep_at_queue(struct ix_worker *self)
@@ -37,6 +71,18 @@ nap_at_queue(struct ix_worker *self)
 }
 
 static void
+wait_at_queue(struct ix_worker *self, enum ix_take how)
+{
+    bool shares = shares_its_gil(self);
+    if (how == IX_TAKE_EMPTY && shares)
+        sleep_lightly(self);
+    else if (how == IX_TAKE_EMPTY)
+        sleep_at_queue(self);
+    else if (!shares) /* else the next take puts it on the stack */
+        nap_at_queue(self);
+}
+
+static void
 nudge(void *seat)
 {
     ix_seat_nudge(seat);
@@ -61,12 +107,8 @@ serve(struct ix_worker *self, uint64_t max_runs)
         last = NULL;
         if (took == IX_TAKE_LEAVE)
             return;
-        if (took == IX_TAKE_EMPTY) {
-            sleep_at_queue(self);
-            continue;
-        }
-        if (took == IX_TAKE_NAP) {
-            nap_at_queue(self);
+        if (took != IX_TAKE_ENTRY) {
+            wait_at_queue(self, took);
             continue;
         }
         ix_worker_run(self, entry);

@@ -1,8 +1,6 @@
 /* From a task to a future's outcome: waiting for the task, and decoding what it brought. */
 #include "future.h"
 
-/* After so many sleeps (of 1, 2, 4, ... ms) a reader looks whether the task waits for nothing. */
-#define ROUNDS_BEFORE_NUDGE 4
 /* Whoever reads the outcomes of a crowd, one after the other, would be woken for each, and its processor taken from a
  * worker. So who has just waited for less than BRIEF_NS, and sees that many are to come, naps and finds several. */
 #define BRIEF_NS 200000
@@ -96,8 +94,6 @@ wait_a_while(struct ix_future *future, enum ix_await how, int64_t left, unsigned
 {
     struct ix_task *task = future->task;
     struct ix_pool_object *pool = future->pool;
-    if (round >= ROUNDS_BEFORE_NUDGE)
-        ix_queue_nudge(&pool->queue); /* no push may come to do so */
     if (round == 0 && how == IX_AWAIT_NAP)
         return ix_task_nap(task, left < 0 || left > NAP_NS ? NAP_NS : left);
     if (round == 0 && how == IX_AWAIT_SPIN

@@ -5,7 +5,7 @@
  * both by watching it for a moment first. That pays only while another core makes the change, so
  * each waiter keeps score: it spins while spinning has lately paid, and otherwise tries again once
  * in a while. Pinned to one core it never pays, and the score finds that out without being told. Nor does
- * anybody spin while the pool's workers have use for every core: see ix_queue_has_idle_core().
+ * anybody spin while the pool's workers have use for every core: see ix_queue_await().
  *
  * Context: no GIL held while spinning. Locks: none. A score belongs to one waiter; where several
  * threads share one (a pool's callers of result()), a lost update costs a guess, not correctness.

@@ -50,12 +50,19 @@ _LOOKS = 4
 # What still computes is given up all the same, after so many times its patience.
 _MOST_PATIENCE = 10
 
-# Seconds of a processor's time between two looks, below which it was idle.
-_LEAST_COMPUTED = 0.001
+# The share of a processor's time, between two looks, up to which it was idle.
+_LEAST_SHARE = 0.02
+
+# Seconds: whatever is longer. The alarm's clock counts nanoseconds in 64 bits.
+_FOR_EVER = 1e9
 
 # When a run is nudged after its interrupt: an interrupt that finds it just before a system call
 # would otherwise be noticed only after that.
 _NUDGES = tuple(2**i * 1_000_000 for i in range(9))
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(min(seconds, _FOR_EVER) * 1e9)
 
 
 class _Vigil:
@@ -63,7 +70,7 @@ class _Vigil:
 
     def __init__(self, ending: Lease | Start, now: int) -> None:
         self.ending = ending
-        self._interval = int(ending.patience * 1e9) // _LOOKS
+        self._interval = _nanoseconds(ending.patience) // _LOOKS
         self.due = now + self._interval
         self._computed = ending.computed()  # until the last look
         self._idle = 0  # looks in a row
@@ -72,7 +79,8 @@ class _Vigil:
     def look(self, now: int) -> bool:
         """Note what it has done since the last look; whether to go on waiting for it."""
         computed = self.ending.computed()
-        self._idle = self._idle + 1 if computed - self._computed < _LEAST_COMPUTED else 0
+        idle = computed - self._computed <= _LEAST_SHARE * self._interval * 1e-9
+        self._idle = self._idle + 1 if idle else 0
         self._computed = computed
         self._left -= 1
         self.due = now + self._interval
@@ -99,7 +107,7 @@ class Watchdog:
     ) -> None:
         """Interrupt a run; unless it ends within so many seconds, it is abandoned."""
         began = self.alarm.now()
-        case = _Case(thread, run, late, began, began + int(grace * 1e9))
+        case = _Case(thread, run, late, began, began + _nanoseconds(grace))
         with self._lock:
             self._cases.setdefault((thread, run.number), case)
         try:

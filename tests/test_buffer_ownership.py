@@ -1,11 +1,15 @@
 """A source lives exactly as long as the last view on it, wherever that is."""
 
 import gc
+import os
+import select
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import buffer_tasks as tasks
+import hive_tasks
 import pytest
 
 from interp_executor import InterpreterPoolExecutor, close_idle_workers
@@ -127,6 +131,31 @@ def test_an_idle_worker_gets_its_memory_back(executor: InterpreterPoolExecutor) 
     assert executor.submit(_is_watched_alive).result()
     del view
     until(lambda: not _seen_alive(executor), "the idle worker let its source go")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_worker_need_not_be_woken_to_get_its_memory_back(shared: bool) -> None:
+    """Nor where a thread that a task has left shares its GIL."""
+    with InterpreterPoolExecutor(1) as executor, ExitStack() as stack:
+        fds = [fd for _ in range(2) for fd in os.pipe()]
+        for fd in fds:
+            stack.callback(os.close, fd)
+        told, tell, end, end_thread = fds
+        if shared:
+            executor.submit(hive_tasks.leave_thread, end).result()
+            stack.callback(os.write, end_thread, b"!")
+        for _ in range(3):
+            view = executor.submit(_make_telling, tell).result()
+            until(lambda: executor.stats().idle == 1, "the worker was idle")
+            del view
+            assert select.select([told], [], [], PATIENCE)[0]
+            os.read(told, 1)
+
+
+def _make_telling(fd: int) -> memoryview:
+    view, source = watched()
+    weakref.finalize(source(), os.write, fd, b"!").atexit = False
+    return view
 
 
 _watched: "weakref.ref[tasks.Source] | None" = None

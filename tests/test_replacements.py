@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 
 import hive_tasks as tasks
+import interrupt_tasks
 import pytest
 
 from interp_executor import InterpreterPoolExecutor
@@ -77,6 +78,21 @@ def test_what_does_not_end_holds_no_shutdown_up(
     os.write(write, b"!")
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("grace", [1e12, 1e300])
+def test_a_grace_of_ages_is_no_fault(grace: float, pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    with InterpreterPoolExecutor(1, grace=grace) as executor:
+        stopped = executor.with_options(timeout=0.01).submit(interrupt_tasks.loop_at, -1)
+        with pytest.raises(TimeoutError, match="0.01"):
+            stopped.result(PATIENCE)
+        executor.submit(tasks.leave_waiting_thread, read).result(PATIENCE)
+        (thread,) = executor._threads
+        executor.shutdown(wait=False)
+        os.write(write, b"!")
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
 
 
 @pytest.mark.skipif(

@@ -1,10 +1,13 @@
 """A worker that cannot have its own GIL: a thread that a task has left there does not let go."""
 
 import os
+import select
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import wait
+from concurrent.futures import as_completed
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 
 import hive_tasks
 import pytest
@@ -25,38 +28,78 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def wait_until_idle(executor: InterpreterPoolExecutor, number: int) -> None:
-    end = time.monotonic() + PATIENCE
-    while executor.stats().idle < number:
-        assert time.monotonic() < end
-        os.sched_yield()
+class Stalling:
+    """An executor with two idle workers: the one that is woken next stalls when told to."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._pipes = {name: os.pipe() for name in ("start", "other", "go", "ready", "stop")}
+        for read, write in self._pipes.values():
+            stack.callback(os.close, read)
+            stack.callback(os.close, write)
+        self.executor = stack.enter_context(InterpreterPoolExecutor(2))
+        ends = [("start", 0), ("go", 0), ("ready", 1), ("stop", 0)]
+        fds = [self._pipes[name][end] for name, end in ends]
+        self.executor.submit(hive_tasks.leave_gil_holder, *fds)
+        self.executor.submit(hive_tasks.read_byte, self._pipes["other"][0])
+        self._tell("other")
+        self._wait_until_idle(1)
+        self._tell("start")
+        self._wait_until_idle(2)
+        for name in ("stop", "go"):
+            stack.callback(self._tell, name)
+
+    def begin(self) -> None:
+        """Keep the worker from its GIL, from now on or as soon as it lets go of it."""
+        self._tell("go")
+
+    def wait_until_begun(self) -> None:
+        """Return when it is kept from it."""
+        os.read(self._pipes["ready"][0], 1)
+
+    def end(self) -> None:
+        """Let it have its GIL."""
+        self._tell("stop")
+
+    def _tell(self, name: str) -> None:
+        os.write(self._pipes[name][1], b"!")
+
+    def _wait_until_idle(self, number: int) -> None:
+        end = time.monotonic() + PATIENCE
+        while self.executor.stats().idle < number:
+            assert time.monotonic() < end
+            os.sched_yield()
 
 
 @pytest.fixture
-def executor() -> Iterator[InterpreterPoolExecutor]:
-    """An executor with two idle workers, of which the one that is woken next stalls."""
+def stalling() -> Iterator[Stalling]:
     with ExitStack() as stack:
-        pipes = {name: os.pipe() for name in ("start", "other", "go", "ready", "stop")}
-        for read, write in pipes.values():
-            stack.callback(os.close, read)
-            stack.callback(os.close, write)
-
-        def tell(name: str) -> None:
-            os.write(pipes[name][1], b"!")
-
         stack.enter_context(one_core())
-        executor = stack.enter_context(InterpreterPoolExecutor(2))
-        fds = [pipes["start"][0], pipes["go"][0], pipes["ready"][1], pipes["stop"][0]]
-        executor.submit(hive_tasks.leave_gil_holder, *fds)
-        executor.submit(hive_tasks.read_byte, pipes["other"][0])
-        tell("other")
-        wait_until_idle(executor, 1)
-        tell("start")
-        wait_until_idle(executor, 2)
-        tell("go")
-        os.read(pipes["ready"][0], 1)
-        stack.callback(tell, "stop")
-        yield executor
+        yield Stalling(stack)
+
+
+@pytest.fixture
+def executor(stalling: Stalling) -> InterpreterPoolExecutor:
+    """An executor whose one worker has stalled."""
+    stalling.begin()
+    stalling.wait_until_begun()
+    return stalling.executor
+
+
+def test_a_task_that_nobody_asks_for_is_run_by_another_worker(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    told, tell = os.pipe()
+    with os.fdopen(told), os.fdopen(tell):
+        executor.submit(hive_tasks.write_byte, tell, b"!")
+        assert select.select([told], [], [], PATIENCE)[0]
+
+
+def test_a_callback_is_called_for_what_another_worker_has_run(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    done = threading.Event()
+    executor.submit(abs, -1).add_done_callback(lambda _: done.set())
+    assert done.wait(PATIENCE)
 
 
 def test_a_result_that_is_waited_for_comes_from_another_worker(
@@ -69,7 +112,14 @@ def test_a_map_that_is_read_is_run_by_another_worker(executor: InterpreterPoolEx
     assert list(executor.map(abs, range(-3, 0), timeout=PATIENCE)) == [3, 2, 1]
 
 
-def test_later_submits_wake_another_worker(executor: InterpreterPoolExecutor) -> None:
-    end = time.monotonic() + PATIENCE
-    while not wait([executor.submit(abs, -1)], timeout=0.01).done:
-        assert time.monotonic() < end
+@pytest.mark.parametrize("number", [1000, 4000])
+def test_a_stream_goes_past_a_worker_that_stalls_meanwhile(stalling: Stalling, number: int) -> None:
+    """But for the task that it may have in hand."""
+    futures = [stalling.executor.submit(abs, -i) for i in range(number // 2)]
+    stalling.begin()
+    futures += [stalling.executor.submit(abs, -i) for i in range(number // 2, number)]
+    stalling.wait_until_begun()
+    for future in islice(as_completed(futures, PATIENCE), number - 1):
+        assert future.done()
+    stalling.end()
+    assert [future.result(PATIENCE) for future in futures] == list(range(number))

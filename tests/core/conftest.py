@@ -45,10 +45,9 @@ def stepped() -> Core:
 
 @pytest.fixture
 def rig(core: Core) -> Iterator[Rig]:
-    """A queue for four workers on two cores, with patience for those that are waking."""
+    """A queue for four workers on two cores."""
     rig = Rig(core)
     rig.queue.cores = 2
-    rig.queue.patience_ns = 1 << 62
     yield rig
     rig.close()
 

@@ -87,13 +87,13 @@ void pairs_work_on(struct world *world, int me, struct ix_entry *entry);
     OPERATION(ask_for_workers, ANYBODY) \
     OPERATION(ask_for_counts, ANYBODY) \
     OPERATION(await, ANYBODY) \
-    OPERATION(nudge_queue, ANYBODY) \
     OPERATION(close_queue, ANYBODY) \
     OPERATION(break_queue, ANYBODY) \
     OPERATION(clear_queue, ANYBODY) \
     OPERATION(join_queue, ANYBODY) \
     OPERATION(work, ANYBODY) \
     OPERATION(nap, ANYBODY) \
+    OPERATION(work_lightly, ANYBODY) \
     OPERATION(leave, ANYBODY) \
     OPERATION(hand_over, ANYBODY) \
     OPERATION(give_up, ANYBODY) \

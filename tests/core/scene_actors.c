@@ -170,6 +170,14 @@ work_on(struct ix_entry *entry)
     ix_queue_put_down(&scene.queue);
 }
 
+static int
+push_and_await(int count)
+{
+    int accepted = scene_push(count);
+    ix_queue_await(&scene.queue);
+    return accepted;
+}
+
 /* Returns 1 plus how many it took. */
 static int
 work(int me, int max_runs)
@@ -183,7 +191,10 @@ work(int me, int max_runs)
             ix_seat_sleep(seat);
             continue;
         }
-        assert(took == IX_TAKE_ENTRY); /* no stream is long enough for naps */
+        if (took == IX_TAKE_NAP) {
+            ix_queue_nap(&scene.queue, seat);
+            continue;
+        }
         work_on(entry);
         if (++count == max_runs)
             break;
@@ -193,6 +204,29 @@ work(int me, int max_runs)
     else if (ix_crew_hand_over(&scene.queue, seat))
         ix_crew_arrive(&scene.queue, seat), count += work(me, 0); /* the successor, in its place */
     return count + (max_runs != 0 || took == IX_TAKE_LEAVE);
+}
+
+/* As sleep_lightly() in serve.c, up to where it asks for the GIL. Returns 1 plus how many entries it took before. */
+static int
+stall(int me)
+{
+    struct ix_seat *seat = &scene.seats[me];
+    struct ix_entry *entry;
+    enum ix_take took;
+    int count = 0;
+    bool is_off = false;
+    while ((took = ix_queue_take(&scene.queue, seat, &entry)) == IX_TAKE_ENTRY) {
+        work_on(entry);
+        count++;
+    }
+    while (took == IX_TAKE_EMPTY && !is_off) {
+        if (ix_seat_sleep(seat)) {
+            ix_queue_pass_on(&scene.queue, seat);
+            break;
+        }
+        is_off = ix_queue_unpark(&scene.queue, seat);
+    }
+    return 1 + count; /* and nobody hears of it again */
 }
 
 static int
@@ -351,8 +385,15 @@ scene_play(int me, enum scene_body body, int param)
         return 0;
     case ACT_WORK:
         return work(me, param);
+    case ACT_STALL:
+        return stall(me);
+    case ACT_NUDGE:
+        ix_seat_nudge(&scene.seats[param]);
+        return 0;
     case ACT_PUSH:
         return scene_push(param);
+    case ACT_PUSH_AND_AWAIT:
+        return push_and_await(param);
     case ACT_END_QUEUE:
         return end_queue(param);
     case ACT_JOIN:

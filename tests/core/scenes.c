@@ -31,6 +31,7 @@ scene_may_sleep(int actor)
         return __atomic_load_n(&scene.outbox->head, IX_SC) == NULL
                && __atomic_load_n(&scene.outbox->word, IX_SC) == IX_OUTBOX_ASLEEP;
     case ACT_WORK:
+    case ACT_STALL:
         return no_work && !scene.queue.closed;
     case ACT_JOIN:
         return scene.queue.counts.workers != 0;
@@ -74,17 +75,18 @@ count_of(enum scene_body body)
 static void
 set_up_queue(const struct scene_spec *spec)
 {
-    int workers = count_of(ACT_WORK);
+    int workers = count_of(ACT_WORK) + count_of(ACT_STALL);
     ix_queue_init(&scene.queue, (unsigned)workers);
     if (spec->cores != 0)
         scene.queue.cores = (unsigned)spec->cores;
-    scene.queue.patience_ns = INT64_MAX; /* no wake-up may be owed to it */
+    scene.queue.unawaited = (size_t)spec->streak * 8;
     for (int i = 0; i < spec->count; i++) {
-        if (spec->actors[i].body != ACT_WORK)
+        if (spec->actors[i].body != ACT_WORK && spec->actors[i].body != ACT_STALL)
             continue;
         ix_crew_wants_one(&scene.queue, SCENE_ENTRIES);
         ix_crew_arrive(&scene.queue, &scene.seats[i]);
         __atomic_store_n(&scene.seats[i].spin.score, spec->spins, IX_SC);
+        scene.seats[i].streak = (unsigned)spec->streak;
     }
     for (int i = 0; i < SCENE_ENTRIES; i++)
         scene.tasks[i] = scene_make_task();

@@ -19,8 +19,11 @@ enum scene_body {
     ACT_NOTIFY, /* the notifier, until the outbox closes */
     ACT_DROP,   /* leaves the task with this number in the outbox and rings */
     ACT_CLOSE_OUTBOX,
-    ACT_WORK,      /* a worker at the queue; param: max_runs */
-    ACT_PUSH,      /* param: so many entries */
+    ACT_WORK,  /* a worker at the queue; param: max_runs */
+    ACT_STALL, /* a worker that others keep from its GIL for ever, once it has let go of it */
+    ACT_NUDGE, /* gives something back to the worker whose number is param */
+    ACT_PUSH,  /* param: so many entries */
+    ACT_PUSH_AND_AWAIT,
     ACT_END_QUEUE, /* param: enum scene_end, or-ed */
     ACT_JOIN,
     ACT_PUBLISH, /* a worker with its claim of a map */

@@ -102,6 +102,7 @@ struct scene_spec {
     int entries, jobs; /* what is pushed: so many tasks, then so many jobs of two turns */
     int items_each;    /* a map's items for each that publishes */
     int spins;         /* the score with which workers begin: above 0, they spin */
+    int streak;        /* of tasks that workers have taken before: from 8 on, they nap */
 };
 
 /* Runs a scene once: by the schedule as far as it goes, then with as few switches as can be. */

@@ -230,13 +230,6 @@ pairs_await(struct world *world, int me)
 }
 
 void
-pairs_nudge_queue(struct world *world, int me)
-{
-    (void)me;
-    ix_queue_nudge(&world->queue);
-}
-
-void
 pairs_close_queue(struct world *world, int me)
 {
     (void)me;

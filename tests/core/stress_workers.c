@@ -93,6 +93,39 @@ pairs_work(struct world *world, int me)
     }
 }
 
+static void
+sleep_lightly(struct world *world, struct ix_seat *seat)
+{
+    bool is_off = false;
+    while (!is_off) {
+        if (ix_seat_sleep(seat)) {
+            ix_queue_pass_on(&world->queue, seat);
+            break;
+        }
+        is_off = ix_queue_unpark(&world->queue, seat);
+    }
+}
+
+/* The same, where others share the GIL. */
+void
+pairs_work_lightly(struct world *world, int me)
+{
+    struct ix_seat *seat = &world->seats[me];
+    struct ix_entry *entry;
+    switch (ix_queue_take(&world->queue, seat, &entry)) {
+    case IX_TAKE_ENTRY:
+        pairs_work_on(world, me, entry);
+        break;
+    case IX_TAKE_EMPTY:
+        sleep_lightly(world, seat);
+        break;
+    case IX_TAKE_NAP:
+        break; /* the next take is soon enough */
+    case IX_TAKE_LEAVE:
+        pairs_leave(world, me);
+    }
+}
+
 /* Works as one that keeps pace with a stream of tasks. */
 void
 pairs_nap(struct world *world, int me)

@@ -198,6 +198,8 @@ def test_the_notifier_ends_with_the_outbox_and_takes_what_it_can(stepped: Core) 
 
 # ---- the queue ----
 
+CLOSE, BREAK, CLEAR, CLEAR_FIRST = 4, 2, 8, 1
+
 
 @pytest.mark.parametrize("spins", [0, 4])
 def test_a_push_reaches_a_worker_that_is_about_to_sleep(stepped: Core, spins: int) -> None:
@@ -220,7 +222,68 @@ def test_throttled_wake_ups_forget_no_entry(stepped: Core, cores: int) -> None:
         explore(stepped, *actors, preemptions=bound, entries=3, cores=cores)
 
 
-CLOSE, BREAK, CLEAR, CLEAR_FIRST = 4, 2, 8, 1
+def test_a_nap_loses_no_entry(stepped: Core) -> None:
+    outcomes = explore(stepped, "WORK", ("PUSH", 1), entries=1, streak=8, timeouts=1)
+    assert {pushed for _, pushed, _ in outcomes} == {1}
+    explore(
+        stepped,
+        *["WORK"] * 2,
+        ("PUSH", 2),
+        entries=2,
+        streak=8,
+        timeouts=2,
+        preemptions=3 if DEEP else 2,
+    )
+
+
+def test_who_waits_rouses_a_worker_from_its_nap(stepped: Core) -> None:
+    """No nap ends by itself here."""
+    explore(stepped, "WORK", ("PUSH_AND_AWAIT", 1), entries=1, streak=8)
+    explore(
+        stepped,
+        *["WORK"] * 2,
+        ("PUSH_AND_AWAIT", 2),
+        entries=2,
+        streak=8,
+        preemptions=3 if DEEP else 2,
+    )
+
+
+@pytest.mark.parametrize("end", [CLOSE, CLOSE | CLEAR])
+def test_workers_that_nap_leave_in_the_end(stepped: Core, end: int) -> None:
+    explore(
+        stepped,
+        *["WORK"] * 2,
+        ("PUSH", 1),
+        ("END_QUEUE", end),
+        entries=1,
+        streak=8,
+        timeouts=2,
+        preemptions=2,
+        whole=False,
+    )
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+@pytest.mark.parametrize("first", ["STALL", "WORK"])
+def test_a_worker_that_does_not_come_keeps_no_entry_waiting(
+    stepped: Core, first: str, cores: int
+) -> None:
+    """Whoever of the two parked last: what the one that stalls is woken for, the other takes."""
+    second = "WORK" if first == "STALL" else "STALL"
+    bound = 4 if DEEP else 3
+    explore(stepped, first, second, ("PUSH", 2), entries=2, cores=cores, preemptions=bound)
+    place = int(second == "STALL")
+    explore(
+        stepped,
+        first,
+        second,
+        ("PUSH", 1),
+        ("NUDGE", place),
+        entries=1,
+        cores=cores,
+        preemptions=bound - 1,
+    )
 
 
 @pytest.mark.parametrize("end", [CLOSE, BREAK | CLEAR, CLOSE | CLEAR, CLEAR_FIRST | CLOSE])

@@ -252,36 +252,61 @@ def test_no_more_are_woken_at_once_than_may_be_and_no_entry_is_forgotten(rig: Ri
     leave(rig, *seats)
 
 
-def test_patience_with_those_that_were_woken_ends(rig: Rig) -> None:
-    seats = [rig.worker() for _ in range(4)]
-    assert [rig.take(seat) for seat in seats] == ["EMPTY"] * 4
-    for _ in range(4):
-        rig.push()
-    assert [rig.is_woken(seat) for seat in seats] == [False, False, True, True]
-    rig.queue.patience_ns = 0
-    rig.push()
-    assert [rig.is_woken(seat) for seat in seats] == [False, True, True, True]
+def test_a_worker_that_passes_its_wake_up_on_is_not_counted_on(rig: Rig) -> None:
+    rig.queue.cores = 1
+    seats = [rig.worker() for _ in range(3)]
+    assert [rig.take(seat) for seat in seats] == ["EMPTY"] * 3
+    entries = [rig.push() for _ in range(2)]
+    assert [rig.is_woken(seat) for seat in seats] == [False, False, True]
+    rig.wake(seats[2])
+    rig.lib.ix_queue_pass_on(rig.queue, seats[2])
+    assert [rig.is_woken(seat) for seat in seats] == [False, True, True]
+    assert rig.queue.waking == 1
     rig.wake(seats[1])
-    rig.take(seats[1])  # with the first that comes, patience begins anew: two are waking still
-    assert rig.queue.patient_since != 0
-    assert not rig.is_woken(seats[0])
-    rig.lib.ix_queue_nudge(rig.queue)
-    for seat in (seats[0], *seats[2:]):
-        rig.wake(seat)
-        assert rig.take(seat) not in ("EMPTY", "LEAVE")
-    assert rig.queue.waking == 0
+    assert rig.take(seats[1]) == entries[0]
+    assert rig.take(seats[2]) == entries[1]  # it has come after all
+    rig.wake(seats[0])  # by the first that came
+    rig.take(seats[0])
     leave(rig, *seats)
 
 
-def test_nobody_is_nudged_where_nothing_is_queued(rig: Rig) -> None:
+def test_a_wake_up_for_what_is_done_is_not_passed_on(rig: Rig) -> None:
+    seats = [rig.worker() for _ in range(2)]
+    assert [rig.take(seat) for seat in seats] == ["EMPTY"] * 2
+    rig.push()
+    rig.lib.ix_queue_clear(rig.queue)
+    rig.wake(seats[1])
+    rig.lib.ix_queue_pass_on(rig.queue, seats[1])
+    assert not rig.is_woken(seats[0])
+    assert rig.queue.waking == 0
+    rig.lib.ix_queue_close(rig.queue)
+    leave(rig, *seats)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_worker_steps_off_the_stack(rig: Rig, place: int) -> None:
+    seats = [rig.worker() for _ in range(3)]
+    assert [rig.take(seat) for seat in seats] == ["EMPTY"] * 3
+    assert rig.lib.ix_queue_unpark(rig.queue, seats[place])
+    assert rig.counts("parked") == (2,)
+    assert not rig.lib.ix_queue_unpark(rig.queue, seats[place])
+    others = [seat for seat in seats if seat != seats[place]]
+    for seat in reversed(others):
+        entry = rig.push()
+        rig.wake(seat)
+        assert rig.take(seat) == entry
+    assert rig.take(seats[place]) == "EMPTY"
+    rig.lib.ix_queue_close(rig.queue)
+    leave(rig, *seats)
+
+
+def test_a_worker_that_was_popped_cannot_step_off(rig: Rig) -> None:
     seat = rig.worker()
     assert rig.take(seat) == "EMPTY"
-    rig.queue.patience_ns = 0
-    rig.lib.ix_queue_nudge(rig.queue)
-    assert not rig.is_woken(seat)
-    rig.push()
+    entry = rig.push()
+    assert not rig.lib.ix_queue_unpark(rig.queue, seat)
     rig.wake(seat)
-    rig.take(seat)
+    assert rig.take(seat) == entry
     leave(rig, seat)
 
 
@@ -351,11 +376,10 @@ def test_after_a_short_stream_nobody_naps(rig: Rig, tasks: int) -> None:
     leave(rig, seat)
 
 
-@pytest.mark.parametrize("wait", ["ix_queue_await", "ix_queue_nudge"])
-def test_nobody_naps_where_somebody_waits(rig: Rig, wait: str) -> None:
+def test_nobody_naps_where_somebody_waits(rig: Rig) -> None:
     seat = rig.worker()
     keep_pace(rig, seat)
-    getattr(rig.lib, wait)(rig.queue)
+    rig.lib.ix_queue_await(rig.queue)
     assert rig.take(seat) == "EMPTY"
     rig.lib.ix_queue_close(rig.queue)
     leave(rig, seat)
@@ -372,16 +396,15 @@ def test_nobody_naps_while_a_map_is_in_hand(rig: Rig) -> None:
     leave(rig, *seats)
 
 
-@pytest.mark.parametrize("wait", ["ix_queue_await", "ix_queue_nudge"])
-def test_who_waits_rouses_a_worker_that_naps(rig: Rig, wait: str) -> None:
+def test_who_waits_rouses_a_worker_that_naps(rig: Rig) -> None:
     seat = rig.worker()
     keep_pace(rig, seat)
     assert rig.take(seat) == "NAP"
     call = nap(rig, seat)
-    getattr(rig.lib, wait)(rig.queue)  # for nothing: nothing is queued
+    rig.lib.ix_queue_await(rig.queue)  # for nothing: nothing is queued
     assert rig.queue.roused == 0
     entry = rig.push()
-    getattr(rig.lib, wait)(rig.queue)
+    rig.lib.ix_queue_await(rig.queue)
     call.result()
     assert rig.take(seat) == entry
     assert rig.queue.napping == 0
@@ -405,13 +428,23 @@ def test_a_push_wakes_nobody_while_another_naps(rig: Rig) -> None:
 def test_who_waits_for_one_of_a_crowd_may_nap(rig: Rig) -> None:
     rig.queue.cores = 1
     seat = rig.worker()
-    for _ in range(2):
-        rig.push()
-        assert rig.take(seat) not in ("EMPTY", "LEAVE")
     rig.push()
+    assert rig.take(seat) not in ("EMPTY", "LEAVE")
+    for _ in range(1 + 64):
+        rig.push()
     assert rig.lib.ix_queue_await(rig.queue) == rig.lib.IX_AWAIT_SLEEP
     rig.push()
     assert rig.lib.ix_queue_await(rig.queue) == rig.lib.IX_AWAIT_NAP
+    leave(rig, seat)
+
+
+def test_a_worker_may_come_back_from_a_nap_at_once(rig: Rig) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat)
+    assert rig.take(seat) == "NAP"
+    assert rig.take(seat) == "EMPTY"
+    assert rig.queue.napping == 0
+    rig.lib.ix_queue_close(rig.queue)
     leave(rig, seat)
 
 
