@@ -16,7 +16,8 @@ count_in_locked(struct ix_queue *queue)
 static size_t
 unoccupied_locked(struct ix_queue *queue)
 {
-    return (size_t)queue->starting + queue->waking + queue->napping + queue->counts.parked;
+    size_t coming = (size_t)queue->starting + queue->waking + queue->napping + queue->letting_go;
+    return coming + queue->counts.parked - queue->doubtful;
 }
 
 bool

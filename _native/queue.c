@@ -78,6 +78,20 @@ pop_seat_locked(struct ix_queue *queue)
     return seat;
 }
 
+/* Returns whether the seat was on the stack. */
+static bool
+unlink_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
+{
+    struct ix_seat **place = &queue->stack;
+    while (*place != NULL && *place != seat)
+        place = &(*place)->below;
+    if (*place == NULL)
+        return false;
+    *place = seat->below;
+    queue->counts.parked--;
+    return true;
+}
+
 static void
 wake_all_locked(struct ix_queue *queue)
 {
@@ -221,10 +235,15 @@ pop_locked(struct ix_queue *queue)
 static void
 push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
 {
+    struct ix_seat **place = &queue->stack;
+    seat->doubtful = atomic_load_explicit(&seat->shares_gil, memory_order_relaxed);
+    while (seat->doubtful && *place != NULL)
+        place = &(*place)->below;
     atomic_store_explicit(&seat->word, IX_SEAT_WATCHING, memory_order_relaxed);
-    seat->below = queue->stack;
-    queue->stack = seat;
+    seat->below = *place;
+    *place = seat;
     queue->counts.parked++;
+    queue->doubtful += seat->doubtful;
     /* The owner is awake, if work is to be expected. */
     seat->may_spin = has_idle_core_locked(queue, 1);
 }
@@ -234,7 +253,8 @@ static bool
 begins_nap_locked(struct ix_queue *queue, struct ix_seat *seat)
 {
     seat->naps = seat->streak >= NAP_STREAK && queue->unawaited >= NAP_UNAWAITED
-                 && queue->in_hand == 0;
+                 && queue->in_hand == 0
+                 && !atomic_load_explicit(&seat->shares_gil, memory_order_relaxed);
     seat->streak = 0;
     if (seat->naps) {
         queue->napping++;
@@ -249,22 +269,33 @@ ix_queue_nap(struct ix_queue *queue, struct ix_seat *seat)
     ix_seat_nap(seat, &queue->roused, queue->nap_ns);
 }
 
-/* A worker that is no more about to come. */
 static void
-forget_wake_up_locked(struct ix_queue *queue, struct ix_seat *seat)
+uncount_waking_locked(struct ix_queue *queue, struct ix_seat *seat)
 {
-    if (seat->woken) {
-        seat->woken = false;
-        queue->waking--;
-    }
+    queue->waking -= seat->woken;
+    queue->doubtful -= seat->woken && seat->doubtful;
+    seat->woken = false;
+}
+
+/* A worker has come to take. */
+static void
+welcome_locked(struct ix_queue *queue, struct ix_seat *seat)
+{
+    uncount_waking_locked(queue, seat);
+    queue->napping -= seat->naps;
+    queue->letting_go -= seat->lets_go;
+    seat->naps = seat->lets_go = seat->doubtful = false;
+    seat->entry = NULL;
 }
 
 void
 ix_queue_pass_on(struct ix_queue *queue, struct ix_seat *seat)
 {
     pthread_mutex_lock(&queue->lock);
-    forget_wake_up_locked(queue, seat);
+    uncount_waking_locked(queue, seat);
     struct ix_seat *wake = next_to_wake_locked(queue);
+    if (ix_queue_leaves_locked(queue))
+        wake_all_locked(queue);
     pthread_mutex_unlock(&queue->lock);
     notify(wake);
 }
@@ -273,16 +304,27 @@ bool
 ix_queue_unpark(struct ix_queue *queue, struct ix_seat *seat)
 {
     pthread_mutex_lock(&queue->lock);
-    struct ix_seat **place = &queue->stack;
-    while (*place != NULL && *place != seat)
-        place = &(*place)->below;
-    bool found = *place == seat;
+    bool found = unlink_seat_locked(queue, seat);
     if (found) {
-        *place = seat->below;
-        queue->counts.parked--;
+        queue->doubtful -= seat->doubtful;
+        seat->lets_go = !seat->doubtful;
+        queue->letting_go += seat->lets_go;
     }
     pthread_mutex_unlock(&queue->lock);
     return found;
+}
+
+bool
+ix_queue_expel(struct ix_queue *queue, struct ix_seat *seat)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool expelled = seat->expelled = seat->doubtful;
+    bool wake = expelled && unlink_seat_locked(queue, seat);
+    queue->waking += wake;
+    pthread_mutex_unlock(&queue->lock);
+    if (wake)
+        notify(seat);
+    return expelled;
 }
 
 /* The worker's own job is the oldest entry again: what came during the claim goes before the next one. */
@@ -303,14 +345,12 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
     enum ix_take result = IX_TAKE_ENTRY;
 
     pthread_mutex_lock(&queue->lock);
-    forget_wake_up_locked(queue, seat);
-    if (seat->naps) {
-        seat->naps = false;
-        queue->napping--;
-    }
     struct ix_entry *last = seat->entry;
-    seat->entry = NULL;
-    if (ix_queue_leaves_locked(queue)) {
+    welcome_locked(queue, seat);
+    if (seat->expelled) {
+        result = IX_TAKE_LEAVE;
+    }
+    else if (ix_queue_leaves_locked(queue)) {
         result = IX_TAKE_LEAVE;
         wake_all_locked(queue); /* those that parked while a job was in hand may leave, too */
     }

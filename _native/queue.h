@@ -10,8 +10,9 @@
  * them would wake it each time, for more than the tasks cost. It *naps* instead: it stays off the stack for a moment
  * and comes back by itself. Nobody waits for that: who is about to wait for an outcome rouses it.
  *
- * So a worker that was woken, or naps, is counted on to come, and it must: one whose GIL others may keep, threads that
- * a task has left in its interpreter, does not nap, and passes a wake-up on before it asks for its GIL.
+ * So a worker that was woken, or naps, is counted on to come, and it must. One that shares its GIL, with threads that
+ * a task has left in its interpreter, may never get it. It does not nap, is below all others on the stack, passes a
+ * wake-up on before it asks for its GIL, and whether another worker is wanted is decided without it.
  *
  * Context: any GIL or none, unless a function says otherwise. Locks: each takes the queue's.
  */
@@ -49,6 +50,9 @@ struct ix_queue {
     unsigned in_hand;  /* jobs that a worker has taken and may put back */
     unsigned waking;   /* workers notified that have not come to take yet */
     unsigned napping;  /* workers that will come back by themselves */
+    unsigned
+        letting_go; /* likewise: they have stepped off the stack to let go of what has come back to them */
+    unsigned doubtful; /* of those that are parked or waking: who shares its GIL */
     size_t unawaited;  /* entries that came since somebody last waited for an outcome */
     unsigned max_workers;
     unsigned cores; /* so many may be waking at a time, and more at work make spinning useless */
@@ -100,17 +104,19 @@ bool ix_queue_requeue(struct ix_queue *queue, struct ix_entry *entry);
 /* The worker that took a job will not put it back: if the queue is closed, the others may leave. */
 void ix_queue_put_down(struct ix_queue *queue);
 /* Takes the oldest entry (the caller gets its reference), or puts the seat on the stack and returns
- * EMPTY: then ix_seat_sleep() follows, and another take. NAP: ix_queue_nap() follows, or another take at once.
- * LEAVE: nothing more will come. Of the job that it has just claimed from, a worker makes no further claim
- * before what came meanwhile.
- * Context: the worker, its GIL held or not. */
+ * EMPTY: then ix_seat_sleep() follows, and another take. NAP: ix_queue_nap() follows. LEAVE: nothing more will
+ * come. Of the job that it has just claimed from, a worker makes no further claim before what came meanwhile.
+ * Context: the worker, its GIL held or not; `shares_gil` is up to date. */
 enum ix_take ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **entry);
-/* A worker that was notified may be long in coming to take: it is not counted on any more, and another is woken for
- * what waits. Context: the worker, after ix_seat_sleep() has returned true; no GIL held. */
+/* A worker that was notified, and shares its GIL, is not counted on any more: another is woken for what waits.
+ * Context: the worker, after ix_seat_sleep() has returned true; no GIL held. */
 void ix_queue_pass_on(struct ix_queue *queue, struct ix_seat *seat);
 /* Takes the seat off the stack again, and another take may follow; false where it was popped: it is about to be
  * notified, and ix_seat_sleep() must see that first. Context: the worker. */
 bool ix_queue_unpark(struct ix_queue *queue, struct ix_seat *seat);
+/* Whether the worker is on its way to take and shares its GIL: then it gets nothing any more, and another may count it
+ * out. Context: any other thread. */
+bool ix_queue_expel(struct ix_queue *queue, struct ix_seat *seat);
 /* Sleeps for a moment, or until somebody is about to wait; another take follows. Context: the worker, to which
  * a take has returned NAP; no GIL held. */
 void ix_queue_nap(struct ix_queue *queue, struct ix_seat *seat);

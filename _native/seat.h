@@ -16,21 +16,26 @@ enum ix_seat_word {
     IX_SEAT_NOTIFIED,
     IX_SEAT_WATCHING, /* on the stack; its thread is awake and watches the word */
     IX_SEAT_SLEEPING, /* on the stack; its thread sleeps: a wake-up needs the system call */
-    IX_SEAT_NUDGED, /* on the stack; its thread has something else to do, and then goes on waiting */
+    IX_SEAT_NUDGED,   /* on the stack; its thread has something else to do */
 };
 
 /* Owned by the worker, and zero when it is made; on the queue's list from arrive to leave, and on its stack
  * while the worker waits. */
 struct ix_seat {
-    _Atomic uint64_t run;  /* written by the worker alone, in this lease and the next ones */
-    _Atomic uint32_t word; /* enum ix_seat_word */
-    bool woken;            /* the worker's own: notified, and counted in `waking` until it takes */
-    bool may_spin;         /* likewise: when it parked, a core was left over */
-    bool naps;             /* likewise: counted in `napping` until it takes */
-    uint32_t roused;       /* likewise: how often nappers had been roused when its nap began */
-    unsigned streak;       /* likewise: tasks it has taken without a wait in between */
+    _Atomic uint64_t run;    /* written by the worker alone, in this lease and the next ones */
+    _Atomic uint32_t word;   /* enum ix_seat_word */
+    _Atomic bool shares_gil; /* as of the last take: others may keep the worker from its GIL */
+    /* The worker's own: */
+    bool woken;      /* notified, and counted in `waking` until it takes or passes on */
+    bool may_spin;   /* when it parked, a core was left over */
+    bool naps;       /* counted in `napping` until it takes */
+    bool lets_go;    /* counted in `letting_go` until it takes */
+    uint32_t roused; /* how often nappers had been roused when its nap began */
+    unsigned streak; /* tasks it has taken without a wait in between */
     struct ix_spin spin;
     /* protected by the queue's lock: */
+    bool doubtful; /* from parking until it takes: it may never come, since it shares its GIL */
+    bool expelled; /* it does not get anything any more */
     struct ix_seat *below;           /* on the stack */
     struct ix_seat *previous, *next; /* on the list */
     struct ix_entry *entry; /* taken last: the worker keeps its reference until it has taken again,
@@ -50,13 +55,13 @@ struct ix_seat {
 
 /* ---- waiting ---- */
 
-/* Waits until notified; false if it was only nudged: look what there is to do, then wait again.
+/* Waits until notified; false if it was only nudged: step off the stack, or wait again.
  * Context: the worker, no GIL held. */
 bool ix_seat_sleep(struct ix_seat *seat);
 /* Waits for so long, or until the word is no more as it was when the nap began. Context: as above. */
 void ix_seat_nap(struct ix_seat *seat, _Atomic uint32_t *roused, int64_t ns);
-/* Makes a worker that waits return from ix_seat_sleep() for a moment; does nothing to one that does not
- * wait. Context: any; the seat must stay while this runs. */
+/* Makes a worker that waits return from ix_seat_sleep(). One that has just stepped off the stack is told in vain, and
+ * one at work not at all. Context: any; the seat must stay while this runs. */
 void ix_seat_nudge(struct ix_seat *seat);
 /* All is as in a new seat, but that the numbers of runs go on; the worker is awake from now on. Context: the
  * worker. Locks: none; the seat is at no queue. */

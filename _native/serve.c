@@ -18,45 +18,34 @@ shares_its_gil(struct ix_worker *self)
            || PyThreadState_Next(self->own_ts) != NULL;
 }
 
-/* Waits for work, or until others have given something back. Nothing asks for the GIL while the seat is on the stack,
- * or notified and counted on. Context: own GIL, which others share; released meanwhile. */
+/* Waits for work, or until others have given something back. Whoever wakes a worker on the stack counts on it: so nothing
+ * runs there that may take long, neither a wait for the GIL nor what becomes of things given back.
+ * Context: own GIL, released meanwhile, or none. */
 static void
-sleep_lightly(struct ix_worker *self)
+sleep_at_queue(struct ix_worker *self)
 {
     struct ix_queue *queue = &self->pool->queue;
     struct ix_releases *releases = self->inside.codec.releases;
-    self->own_ts = PyEval_SaveThread();
-    atomic_thread_fence(memory_order_seq_cst); /* as in sleep_at_queue() */
-    bool is_off = ix_releases_pending(releases) && ix_queue_unpark(queue, &self->seat);
+    bool shares = atomic_load_explicit(&self->seat.shares_gil, memory_order_relaxed);
+    if (self->own_ts != NULL)
+        self->own_ts = PyEval_SaveThread();
+    /* The seat has told that it waits; what comes back before this look is seen by it, what comes after it nudges
+     * the seat. */
+    atomic_thread_fence(memory_order_seq_cst);
+    bool is_off = releases != NULL && ix_releases_pending(releases)
+                  && ix_queue_unpark(queue, &self->seat);
     while (!is_off) {
         if (ix_seat_sleep(&self->seat)) {
-            ix_queue_pass_on(queue, &self->seat);
+            if (shares)
+                ix_queue_pass_on(queue, &self->seat);
             break;
         }
         is_off = ix_queue_unpark(queue, &self->seat);
     }
-    PyEval_RestoreThread(self->own_ts);
-    ix_releases_drain(releases);
-}
-
-/* Waits for work, and lets go meanwhile of what others give back. Context: own GIL, released, or none. */
-static void
-sleep_at_queue(struct ix_worker *self)
-{
-    struct ix_releases *releases = self->inside.codec.releases;
-    bool notified;
-    do {
-        if (self->own_ts != NULL) {
-            /* The seat has told that it waits; what comes back before this look is seen by it, what
-             * comes after it nudges the seat. */
-            atomic_thread_fence(memory_order_seq_cst);
-            ix_releases_drain(releases);
-            self->own_ts = PyEval_SaveThread();
-        }
-        notified = ix_seat_sleep(&self->seat);
-        if (self->own_ts != NULL)
-            PyEval_RestoreThread(self->own_ts);
-    } while (!notified);
+    if (self->own_ts != NULL)
+        PyEval_RestoreThread(self->own_ts);
+    if (is_off)
+        ix_releases_drain(releases);
 }
 
 /* Context: own GIL, released meanwhile, or none. */
@@ -68,18 +57,6 @@ nap_at_queue(struct ix_worker *self)
     ix_queue_nap(&self->pool->queue, &self->seat);
     if (self->own_ts != NULL)
         PyEval_RestoreThread(self->own_ts);
-}
-
-static void
-wait_at_queue(struct ix_worker *self, enum ix_take how)
-{
-    bool shares = shares_its_gil(self);
-    if (how == IX_TAKE_EMPTY && shares)
-        sleep_lightly(self);
-    else if (how == IX_TAKE_EMPTY)
-        sleep_at_queue(self);
-    else if (!shares) /* else the next take puts it on the stack */
-        nap_at_queue(self);
 }
 
 static void
@@ -102,13 +79,18 @@ serve(struct ix_worker *self, uint64_t max_runs)
     struct ix_queue *queue = &self->pool->queue;
     struct ix_entry *entry, *last = NULL;
     for (;;) {
+        atomic_store_explicit(&self->seat.shares_gil, shares_its_gil(self), memory_order_relaxed);
         enum ix_take took = ix_queue_take(queue, &self->seat, &entry);
         ix_entry_release(last);
         last = NULL;
         if (took == IX_TAKE_LEAVE)
             return;
-        if (took != IX_TAKE_ENTRY) {
-            wait_at_queue(self, took);
+        if (took == IX_TAKE_EMPTY) {
+            sleep_at_queue(self);
+            continue;
+        }
+        if (took == IX_TAKE_NAP) {
+            nap_at_queue(self);
             continue;
         }
         ix_worker_run(self, entry);

@@ -51,11 +51,16 @@ class Lease:
 
     def give_up(
         self, why: str = "threads or exit callbacks that its tasks left behind do not end"
-    ) -> None:
-        """Count out a worker that is stuck and let it go on for itself, for as long as it likes."""
-        if not self._once.acquire(blocking=False):
-            return
+    ) -> bool:
+        """Count out a worker that is stuck and let it go on for itself, for as long as it likes.
+
+        False if it is at work: a closed pool waits for that.
+        """
         thread, pool = self._thread, self.pool
+        if not thread.worker.expel():
+            return False
+        if not self._once.acquire(blocking=False):
+            return True
         try:
             _LOGGER.warning("%s has been abandoned: %s", thread.name, why)
         finally:  # whatever a handler of logs raises, or Ctrl-C
@@ -64,10 +69,12 @@ class Lease:
                 pool.retired += 1
             pool.hive.give_up(thread)
             self._count_out(stuck=True)
+        return True
 
     def _count_out(self, *, stuck: bool) -> None:
         """Count the worker out or, where another takes its place, hand its count over to that."""
-        if self.is_retried or self._thread.worker.leave(self.pool, self.is_worn, stuck):
+        replaced = self.is_worn or stuck
+        if self.is_retried or self._thread.worker.leave(self.pool, replaced, stuck):
             self.pool.start_successor()
 
 
@@ -94,7 +101,8 @@ class Start:
         """Note that it has ended; False if it was given up. Context: the worker's thread."""
         return self._once.acquire(blocking=False)
 
-    def give_up(self) -> None:
+    def give_up(self) -> bool:
         """Give up the worker, unless the initializer has just ended."""
         if self._once.acquire(blocking=False):
             self._lease.give_up("its initializer could not be stopped")
+        return True

@@ -232,6 +232,8 @@ class WorkerThread(OwnThread):
         lease.is_worn = arrived and self.worker.serve(pool, pool.max_tasks_per_child or 0)
         pool.end_lease(self)
         pool.end_process(self)
+        if self.worker.shares_gil:
+            self._hurry_departure()  # whatever follows may be kept from the GIL
         reusable = arrived and not (lease.is_worn or self._bare or self.worker.abandoned)
         kept = reusable and self._is_fit(pool) and not lease.is_over()
         emptied = kept or (reusable and self._is_emptied(pool))
@@ -336,6 +338,12 @@ class WorkerThread(OwnThread):
         if pool.reuse:
             return self._is_scrubbed(pool)
         return pool.initializer is None and self._ask(pool, _worker.is_clean)
+
+    def see_off(self, pool: Pool) -> None:
+        """Have the watchdog count it out of a closed pool if it cannot have its GIL to leave."""
+        lease = self._lease  # perhaps with another pool by now
+        if lease is not None and lease.pool is pool and self.worker.shares_gil:
+            self._hive.watchdog.expect(lease)
 
     def _hurry_departure(self) -> None:
         """Let the watchdog count it out of its pool if what its tasks left behind does not end."""

@@ -128,6 +128,24 @@ def leave_gil_holder(start: int, go: int, ready: int, stop: int) -> None:
     os.read(start, 1)
 
 
+class Lender:
+    """Memory whose end leaves a thread behind that keeps the GIL."""
+
+    def __init__(self, *fds: int) -> None:
+        self.fds, self.memory = fds, bytearray(8)
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return memoryview(self.memory)
+
+    def __del__(self) -> None:
+        leave_gil_holder(*self.fds)
+
+
+def lend_and_leave_gil_holder(*fds: int) -> memoryview:
+    """Lend memory; whoever gives it back makes the worker leave such a thread behind."""
+    return memoryview(Lender(*fds))
+
+
 def leave_raw_thread(read: int, write: int) -> None:
     """Leave a thread behind that nobody joins: it waits for the test, and tells of its end."""
 

@@ -370,6 +370,7 @@ class Ending:
     def __init__(self, *shares: float) -> None:
         self.shares = shares  # of the time between two looks, one after the other
         self.given_up = False
+        self.refusals = 0
         self._computed = itertools.accumulate(itertools.chain([0.0], shares, itertools.repeat(0.0)))
 
     def computed(self) -> float:
@@ -378,8 +379,10 @@ class Ending:
     def is_over(self) -> bool:
         return self.given_up
 
-    def give_up(self) -> None:
-        self.given_up = True
+    def give_up(self) -> bool:
+        self.refusals -= 1
+        self.given_up = self.refusals < 0
+        return self.given_up
 
 
 @pytest.mark.parametrize(
@@ -411,6 +414,21 @@ def test_what_does_not_end_is_given_up_when_it_was_idle_for_its_patience(
         moments = watchdog._see_off()
     assert ending.given_up
     assert moments == []
+
+
+def test_what_cannot_be_given_up_yet_is_looked_at_for_as_long_again() -> None:
+    watchdog, alarm, ending = Watchdog(Mock()), Mock(), Ending()
+    ending.refusals = 2
+    watchdog.start = Mock()  # type: ignore[method-assign]
+    watchdog.alarm = alarm
+    alarm.now.return_value = 0
+    watchdog.expect(ending)  # type: ignore[arg-type]
+    moments = watchdog._see_off()
+    for _ in range(3 * 4):
+        assert not ending.given_up
+        (alarm.now.return_value,) = moments
+        moments = watchdog._see_off()
+    assert ending.given_up
 
 
 def test_the_watchdog_goes_on_after_a_fault(

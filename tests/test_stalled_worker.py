@@ -29,24 +29,25 @@ def one_core() -> Iterator[None]:
 
 
 class Stalling:
-    """An executor with two idle workers: the one that is woken next stalls when told to."""
+    """An executor with idle workers, one or two: the one that is woken next stalls when told to."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, workers: int, most: int) -> None:
         self._pipes = {name: os.pipe() for name in ("start", "other", "go", "ready", "stop")}
         for read, write in self._pipes.values():
             stack.callback(os.close, read)
             stack.callback(os.close, write)
-        self.executor = stack.enter_context(InterpreterPoolExecutor(2))
-        ends = [("start", 0), ("go", 0), ("ready", 1), ("stop", 0)]
-        fds = [self._pipes[name][end] for name, end in ends]
-        self.executor.submit(hive_tasks.leave_gil_holder, *fds)
-        self.executor.submit(hive_tasks.read_byte, self._pipes["other"][0])
-        self._tell("other")
-        self._wait_until_idle(1)
-        self._tell("start")
-        self._wait_until_idle(2)
-        for name in ("stop", "go"):
+        self.executor = stack.enter_context(InterpreterPoolExecutor(most))
+        for name in self._pipes:
             stack.callback(self._tell, name)
+        ends = [("start", 0), ("go", 0), ("ready", 1), ("stop", 0)]
+        self.fds = [self._pipes[name][end] for name, end in ends]
+        self.executor.submit(hive_tasks.leave_gil_holder, *self.fds)
+        if workers == 2:
+            self.executor.submit(hive_tasks.read_byte, self._pipes["other"][0])
+            self._tell("other")
+            self._wait_until_idle(1)
+        self._tell("start")
+        self._wait_until_idle(workers)
 
     def begin(self) -> None:
         """Keep the worker from its GIL, from now on or as soon as it lets go of it."""
@@ -70,11 +71,13 @@ class Stalling:
             os.sched_yield()
 
 
-@pytest.fixture
-def stalling() -> Iterator[Stalling]:
+@pytest.fixture(params=[(1, 2), (2, 2)])
+def stalling(request: pytest.FixtureRequest) -> Iterator[Stalling]:
+    """There are so many workers, and there may be so many."""
+    workers, most = request.param
     with ExitStack() as stack:
         stack.enter_context(one_core())
-        yield Stalling(stack)
+        yield Stalling(stack, workers, most)
 
 
 @pytest.fixture
@@ -119,7 +122,53 @@ def test_a_stream_goes_past_a_worker_that_stalls_meanwhile(stalling: Stalling, n
     stalling.begin()
     futures += [stalling.executor.submit(abs, -i) for i in range(number // 2, number)]
     stalling.wait_until_begun()
-    for future in islice(as_completed(futures, PATIENCE), number - 1):
-        assert future.done()
+    done = list(islice(as_completed(futures, PATIENCE), number - 1))
     stalling.end()
+    assert len(done) == number - 1
     assert [future.result(PATIENCE) for future in futures] == list(range(number))
+
+
+@pytest.mark.parametrize("woken", [False, True])
+def test_a_shutdown_does_not_wait_for_a_worker_that_stalls(
+    executor: InterpreterPoolExecutor, woken: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    if woken:
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
+    ends = threading.Thread(target=executor.shutdown)
+    ends.start()
+    ends.join(PATIENCE)
+    assert not ends.is_alive()
+    assert "do not end" in caplog.text
+
+
+@pytest.mark.parametrize("stalling", [(1, 1)], indirect=True)
+def test_a_shutdown_has_what_is_queued_run_by_another_worker(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    """Which takes the place of the only one that the executor may have."""
+    futures = [executor.submit(abs, -i) for i in range(3)]
+    assert executor.submit(abs, -3).cancel()  # none of them begins before
+    executor.shutdown(wait=False)
+    assert [future.result(PATIENCE) for future in futures] == [0, 1, 2]
+
+
+def test_what_a_finalizer_leaves_behind_holds_no_task_up() -> None:
+    """An idle worker lets go of what it lent, and cannot have its GIL afterwards."""
+    pipes = {name: os.pipe() for name in ("start", "go", "ready", "stop")}
+    with ExitStack() as stack:
+        for read, write in pipes.values():
+            stack.callback(os.close, read)
+            stack.callback(os.close, write)
+        stack.enter_context(one_core())
+        executor = stack.enter_context(InterpreterPoolExecutor(2))
+        for name in ("go", "stop"):
+            stack.callback(os.write, pipes[name][1], b"!")
+        os.write(pipes["start"][1], b"!!")
+        ends = [("start", 0), ("go", 0), ("ready", 1), ("stop", 0)]
+        view = executor.submit(
+            hive_tasks.lend_and_leave_gil_holder, *[pipes[name][end] for name, end in ends]
+        ).result(PATIENCE)
+        del view
+        os.write(pipes["go"][1], b"!")
+        os.read(pipes["ready"][0], 1)
+        assert executor.submit(abs, -1).result(PATIENCE) == 1

@@ -32,11 +32,12 @@ class Rig:
             self.lib.ix_crew_leave(self.queue, self.core.ffi.NULL)
         return entry
 
-    def worker(self) -> CData:
+    def worker(self, *, shares_gil: bool = False) -> CData:
         """The seat of a worker that has arrived."""
         seat = self.core.new("struct ix_seat")
         assert self.lib.ix_crew_wants_one(self.queue, 10_000)
         self.lib.ix_crew_arrive(self.queue, seat)
+        seat.shares_gil = shares_gil
         return seat
 
     def take(self, seat: CData) -> CData | str:
@@ -68,16 +69,34 @@ class Rig:
         counts = self.lib.ix_crew_count(self.queue)
         return tuple(int(getattr(counts, name)) for name in names)
 
+    def _check_counts(self) -> None:
+        """Workers may have been let go where they were, but for those that come by themselves."""
+        on_stack, seat = 0, self.queue.stack
+        while seat != self.core.ffi.NULL:
+            on_stack, seat = on_stack + 1, seat.below
+        assert on_stack == self.queue.counts.parked
+        assert self.queue.doubtful <= on_stack + self.queue.waking
+        assert self.queue.napping == self.queue.letting_go == 0
+
     def close(self) -> None:
         """Free all that was made."""
         self.lib.ix_queue_clear(self.queue)
         if self.queue.counts.workers == 0:  # else the test has failed, and the core would abort
             self.lib.ix_queue_fini(self.queue)
+            self._check_counts()
         for owned in self._owned:
             if owned.entry.kind == self.lib.IX_ENTRY_JOB:
                 self.lib.ix_job_release(owned)
             else:
                 self.lib.ix_task_release(owned)
+
+
+def close_and_leave(rig: Rig, seat: CData) -> None:
+    """Let a worker on the stack leave, since nothing more will come."""
+    rig.lib.ix_queue_close(rig.queue)
+    rig.wake(seat)
+    assert rig.take(seat) == "LEAVE"
+    leave(rig, seat)
 
 
 def leave(rig: Rig, *seats: CData) -> None:

@@ -140,6 +140,23 @@ check_entries(void)
 }
 
 static void
+check_counts(void)
+{
+    unsigned parked = 0, napping = 0, doubtful = 0;
+    for (struct ix_seat *seat = scene.queue.stack; seat != NULL; seat = seat->below) {
+        parked++;
+        doubtful += seat->doubtful;
+    }
+    for (int i = 0; i < scene.spec->count; i++)
+        napping += scene.seats[i].naps;
+    scene_check(scene.queue.counts.parked == parked, "the parked are miscounted");
+    scene_check(scene.queue.doubtful == doubtful, "the doubtful are miscounted");
+    scene_check(scene.queue.napping == napping, "the napping are miscounted");
+    scene_check(scene.queue.waking == 0 && scene.queue.letting_go == 0,
+                "some are still about to come");
+}
+
+static void
 check_task(void)
 {
     scene_check(scene.runs + scene.cancels <= 1, "a task was run and cancelled");
@@ -159,6 +176,7 @@ scene_tear_down(void)
 {
     check_task();
     check_entries();
+    check_counts();
     ix_outbox_take(scene.outbox);
     ix_outbox_release(scene.outbox);
     ix_task_release(scene.task);

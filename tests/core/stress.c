@@ -300,7 +300,11 @@ check_counts(struct episode *episode)
     CHECK(episode, counts.queued + counts.running + counts.workers + counts.parked == 0,
           counts.queued);
     struct ix_queue *queue = &episode->queue;
-    CHECK(episode, queue->waking + queue->starting + queue->in_hand == 0, queue->in_hand);
+    CHECK(episode,
+          queue->waking + queue->starting + queue->in_hand + queue->napping + queue->letting_go
+                  + queue->doubtful
+              == 0,
+          queue->in_hand);
 }
 
 static void

@@ -3,7 +3,7 @@
 import pytest
 
 from .harness import Call, CData, Core, until
-from .queue_rig import Rig, leave
+from .queue_rig import Rig, close_and_leave, leave
 
 # ---- entries ----
 
@@ -252,52 +252,175 @@ def test_no_more_are_woken_at_once_than_may_be_and_no_entry_is_forgotten(rig: Ri
     leave(rig, *seats)
 
 
+# ---- workers that share their GIL ----
+
+
+def sharing(rig: Rig, number: int = 1) -> list[CData]:
+    """Workers on the stack that may not come when they are woken; the first is woken first."""
+    seats = [rig.worker(shares_gil=True) for _ in range(number)]
+    assert [rig.take(seat) for seat in seats] == ["EMPTY"] * number
+    return seats
+
+
 def test_a_worker_that_passes_its_wake_up_on_is_not_counted_on(rig: Rig) -> None:
     rig.queue.cores = 1
-    seats = [rig.worker() for _ in range(3)]
-    assert [rig.take(seat) for seat in seats] == ["EMPTY"] * 3
+    seats = sharing(rig, 3)
     entries = [rig.push() for _ in range(2)]
-    assert [rig.is_woken(seat) for seat in seats] == [False, False, True]
-    rig.wake(seats[2])
-    rig.lib.ix_queue_pass_on(rig.queue, seats[2])
-    assert [rig.is_woken(seat) for seat in seats] == [False, True, True]
+    assert [rig.is_woken(seat) for seat in seats] == [True, False, False]
+    rig.wake(seats[0])
+    rig.lib.ix_queue_pass_on(rig.queue, seats[0])
+    assert [rig.is_woken(seat) for seat in seats] == [True, True, False]
     assert rig.queue.waking == 1
     rig.wake(seats[1])
     assert rig.take(seats[1]) == entries[0]
-    assert rig.take(seats[2]) == entries[1]  # it has come after all
-    rig.wake(seats[0])  # by the first that came
-    rig.take(seats[0])
-    leave(rig, *seats)
+    assert rig.take(seats[0]) == entries[1]  # it has come after all
+    rig.wake(seats[2])  # by the first that came
+    assert rig.take(seats[2]) == "EMPTY"
+    close_and_leave(rig, seats[2])
+    leave(rig, *seats[:2])
 
 
 def test_a_wake_up_for_what_is_done_is_not_passed_on(rig: Rig) -> None:
-    seats = [rig.worker() for _ in range(2)]
-    assert [rig.take(seat) for seat in seats] == ["EMPTY"] * 2
+    seats = sharing(rig, 2)
     rig.push()
     rig.lib.ix_queue_clear(rig.queue)
-    rig.wake(seats[1])
-    rig.lib.ix_queue_pass_on(rig.queue, seats[1])
-    assert not rig.is_woken(seats[0])
+    rig.wake(seats[0])
+    rig.lib.ix_queue_pass_on(rig.queue, seats[0])
+    assert not rig.is_woken(seats[1])
     assert rig.queue.waking == 0
+    close_and_leave(rig, seats[1])
+    leave(rig, seats[0])
+
+
+def test_who_passes_on_the_end_wakes_all(rig: Rig) -> None:
+    """A job in hand has kept them, is gone, and the worker that had it does not take again."""
+    rig.queue.cores = 1
+    runner = rig.worker()
+    job = rig.push(rig.job())
+    assert rig.take(runner) == job
     rig.lib.ix_queue_close(rig.queue)
-    leave(rig, *seats)
+    seats = sharing(rig, 2)
+    assert rig.lib.ix_queue_requeue(rig.queue, job)
+    rig.lib.ix_queue_clear(rig.queue)
+    assert [rig.is_woken(seat) for seat in seats] == [True, False]
+    rig.wake(seats[0])
+    rig.lib.ix_queue_pass_on(rig.queue, seats[0])
+    rig.wake(seats[1])
+    assert [rig.take(seat) for seat in seats] == ["LEAVE", "LEAVE"]
+    leave(rig, runner, *seats)
 
 
+def test_who_shares_its_gil_is_woken_last(rig: Rig) -> None:
+    (last,) = sharing(rig)
+    first = rig.worker()
+    assert rig.take(first) == "EMPTY"
+    (very_last,) = sharing(rig)
+    for seat in (first, last, very_last):
+        entry = rig.push()
+        rig.wake(seat)
+        assert rig.take(seat) == entry
+    leave(rig, first, last, very_last)
+
+
+def test_a_push_asks_for_a_worker_where_those_there_are_may_not_come(rig: Rig) -> None:
+    (seat,) = sharing(rig)
+    for _ in range(2):
+        assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_NEEDS_WORKER
+    assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_NEEDS_WORKER
+    assert rig.queue.counts.workers == 4
+    rig.wake(seat)
+    rig.take(seat)
+    leave(rig, seat, *[rig.core.ffi.NULL] * 3)
+
+
+def test_a_worn_worker_has_a_successor_where_the_other_may_not_come(rig: Rig) -> None:
+    worn, (seat,) = rig.worker(), sharing(rig)
+    rig.push()
+    assert rig.is_woken(seat)
+    assert rig.lib.ix_crew_hand_over(rig.queue, worn)
+    rig.wake(seat)
+    rig.take(seat)
+    leave(rig, seat, rig.core.ffi.NULL)
+
+
+def test_who_shares_its_gil_does_not_nap(rig: Rig) -> None:
+    seat = rig.worker()
+    keep_pace(rig, seat)
+    seat.shares_gil = True
+    assert rig.take(seat) == "EMPTY"
+    close_and_leave(rig, seat)
+
+
+@pytest.mark.parametrize("woken", [False, True])
+def test_a_worker_on_its_way_is_expelled(rig: Rig, woken: bool) -> None:
+    (seat,) = sharing(rig)
+    if woken:
+        rig.push()
+        rig.wake(seat)
+        rig.lib.ix_queue_pass_on(rig.queue, seat)
+    assert rig.lib.ix_queue_expel(rig.queue, seat)
+    rig.push()
+    if not woken:
+        rig.wake(seat)
+    assert rig.take(seat) == "LEAVE"
+    assert rig.counts("queued") == (1 + woken,)
+    leave(rig, seat)
+
+
+def test_a_worker_that_stepped_off_is_expelled(rig: Rig) -> None:
+    (seat,) = sharing(rig)
+    assert rig.lib.ix_queue_unpark(rig.queue, seat)
+    assert rig.lib.ix_queue_expel(rig.queue, seat)
+    rig.push()
+    assert rig.take(seat) == "LEAVE"
+    leave(rig, seat)
+
+
+@pytest.mark.parametrize("shares_gil", [False, True])
+def test_a_worker_at_work_is_not_expelled(rig: Rig, shares_gil: bool) -> None:
+    seat = rig.worker(shares_gil=shares_gil)
+    rig.push()
+    assert rig.take(seat) not in ("EMPTY", "LEAVE")
+    assert not rig.lib.ix_queue_expel(rig.queue, seat)
+    entry = rig.push()
+    assert rig.take(seat) == entry
+    leave(rig, seat)
+
+
+def test_a_worker_that_will_come_is_not_expelled(rig: Rig) -> None:
+    seat = rig.worker()
+    assert rig.take(seat) == "EMPTY"
+    assert not rig.lib.ix_queue_expel(rig.queue, seat)
+    close_and_leave(rig, seat)
+
+
+@pytest.mark.parametrize("shares_gil", [False, True])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_worker_steps_off_the_stack(rig: Rig, place: int) -> None:
-    seats = [rig.worker() for _ in range(3)]
+def test_a_worker_steps_off_the_stack(rig: Rig, place: int, shares_gil: bool) -> None:
+    seats = [rig.worker(shares_gil=shares_gil) for _ in range(3)]
     assert [rig.take(seat) for seat in seats] == ["EMPTY"] * 3
     assert rig.lib.ix_queue_unpark(rig.queue, seats[place])
     assert rig.counts("parked") == (2,)
     assert not rig.lib.ix_queue_unpark(rig.queue, seats[place])
+    assert rig.queue.letting_go == (not shares_gil)
     others = [seat for seat in seats if seat != seats[place]]
-    for seat in reversed(others):
+    for seat in others if shares_gil else reversed(others):
         entry = rig.push()
         rig.wake(seat)
         assert rig.take(seat) == entry
+    assert rig.queue.letting_go == (not shares_gil)
     assert rig.take(seats[place]) == "EMPTY"
-    rig.lib.ix_queue_close(rig.queue)
-    leave(rig, *seats)
+    close_and_leave(rig, seats[place])
+    leave(rig, *others)
+
+
+def test_a_push_asks_for_no_worker_where_one_lets_go_of_things(rig: Rig) -> None:
+    seat = rig.worker()
+    assert rig.take(seat) == "EMPTY"
+    assert rig.lib.ix_queue_unpark(rig.queue, seat)
+    assert rig.lib.ix_queue_push(rig.queue, rig.task()) == rig.lib.IX_PUSH_DONE
+    rig.take(seat)
+    leave(rig, seat)
 
 
 def test_a_worker_that_was_popped_cannot_step_off(rig: Rig) -> None:
