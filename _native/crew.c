@@ -16,7 +16,7 @@ count_in_locked(struct ix_queue *queue)
 static size_t
 unoccupied_locked(struct ix_queue *queue)
 {
-    size_t coming = (size_t)queue->starting + queue->waking + queue->napping + queue->letting_go;
+    size_t coming = (size_t)queue->starting + queue->waking + queue->napping;
     return coming + queue->counts.parked - queue->doubtful;
 }
 

@@ -283,8 +283,7 @@ welcome_locked(struct ix_queue *queue, struct ix_seat *seat)
 {
     uncount_waking_locked(queue, seat);
     queue->napping -= seat->naps;
-    queue->letting_go -= seat->lets_go;
-    seat->naps = seat->lets_go = seat->doubtful = false;
+    seat->naps = seat->doubtful = false;
     seat->entry = NULL;
 }
 
@@ -305,11 +304,7 @@ ix_queue_unpark(struct ix_queue *queue, struct ix_seat *seat)
 {
     pthread_mutex_lock(&queue->lock);
     bool found = unlink_seat_locked(queue, seat);
-    if (found) {
-        queue->doubtful -= seat->doubtful;
-        seat->lets_go = !seat->doubtful;
-        queue->letting_go += seat->lets_go;
-    }
+    queue->doubtful -= found && seat->doubtful;
     pthread_mutex_unlock(&queue->lock);
     return found;
 }

@@ -12,7 +12,8 @@
  *
  * So a worker that was woken, or naps, is counted on to come, and it must. One that shares its GIL, with threads that
  * a task has left in its interpreter, may never get it. It does not nap, is below all others on the stack, passes a
- * wake-up on before it asks for its GIL, and whether another worker is wanted is decided without it.
+ * wake-up on before it asks for its GIL, and whether another worker is wanted is decided without it. Nor is one
+ * counted on that has stepped off the stack, to let go of what has come back to it.
  *
  * Context: any GIL or none, unless a function says otherwise. Locks: each takes the queue's.
  */
@@ -50,8 +51,6 @@ struct ix_queue {
     unsigned in_hand;  /* jobs that a worker has taken and may put back */
     unsigned waking;   /* workers notified that have not come to take yet */
     unsigned napping;  /* workers that will come back by themselves */
-    unsigned
-        letting_go; /* likewise: they have stepped off the stack to let go of what has come back to them */
     unsigned doubtful; /* of those that are parked or waking: who shares its GIL */
     size_t unawaited;  /* entries that came since somebody last waited for an outcome */
     unsigned max_workers;

@@ -29,7 +29,6 @@ struct ix_seat {
     bool woken;      /* notified, and counted in `waking` until it takes or passes on */
     bool may_spin;   /* when it parked, a core was left over */
     bool naps;       /* counted in `napping` until it takes */
-    bool lets_go;    /* counted in `letting_go` until it takes */
     uint32_t roused; /* how often nappers had been roused when its nap began */
     unsigned streak; /* tasks it has taken without a wait in between */
     struct ix_spin spin;

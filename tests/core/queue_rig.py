@@ -76,7 +76,7 @@ class Rig:
             on_stack, seat = on_stack + 1, seat.below
         assert on_stack == self.queue.counts.parked
         assert self.queue.doubtful <= on_stack + self.queue.waking
-        assert self.queue.napping == self.queue.letting_go == 0
+        assert self.queue.napping == 0
 
     def close(self) -> None:
         """Free all that was made."""

@@ -301,9 +301,7 @@ check_counts(struct episode *episode)
           counts.queued);
     struct ix_queue *queue = &episode->queue;
     CHECK(episode,
-          queue->waking + queue->starting + queue->in_hand + queue->napping + queue->letting_go
-                  + queue->doubtful
-              == 0,
+          queue->waking + queue->starting + queue->in_hand + queue->napping + queue->doubtful == 0,
           queue->in_hand);
 }
 
