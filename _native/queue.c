@@ -236,7 +236,7 @@ static void
 push_seat_locked(struct ix_queue *queue, struct ix_seat *seat)
 {
     struct ix_seat **place = &queue->stack;
-    seat->doubtful = atomic_load_explicit(&seat->shares_gil, memory_order_relaxed);
+    seat->doubtful = seat->shares_gil;
     while (seat->doubtful && *place != NULL)
         place = &(*place)->below;
     atomic_store_explicit(&seat->word, IX_SEAT_WATCHING, memory_order_relaxed);
@@ -253,8 +253,7 @@ static bool
 begins_nap_locked(struct ix_queue *queue, struct ix_seat *seat)
 {
     seat->naps = seat->streak >= NAP_STREAK && queue->unawaited >= NAP_UNAWAITED
-                 && queue->in_hand == 0
-                 && !atomic_load_explicit(&seat->shares_gil, memory_order_relaxed);
+                 && queue->in_hand == 0 && !seat->shares_gil;
     seat->streak = 0;
     if (seat->naps) {
         queue->napping++;
@@ -309,19 +308,6 @@ ix_queue_unpark(struct ix_queue *queue, struct ix_seat *seat)
     return found;
 }
 
-bool
-ix_queue_expel(struct ix_queue *queue, struct ix_seat *seat)
-{
-    pthread_mutex_lock(&queue->lock);
-    bool expelled = seat->expelled = seat->doubtful;
-    bool wake = expelled && unlink_seat_locked(queue, seat);
-    queue->waking += wake;
-    pthread_mutex_unlock(&queue->lock);
-    if (wake)
-        notify(seat);
-    return expelled;
-}
-
 /* The worker's own job is the oldest entry again: what came during the claim goes before the next one. */
 static void
 let_others_first_locked(struct ix_queue *queue)
@@ -342,10 +328,7 @@ ix_queue_take(struct ix_queue *queue, struct ix_seat *seat, struct ix_entry **en
     pthread_mutex_lock(&queue->lock);
     struct ix_entry *last = seat->entry;
     welcome_locked(queue, seat);
-    if (seat->expelled) {
-        result = IX_TAKE_LEAVE;
-    }
-    else if (ix_queue_leaves_locked(queue)) {
+    if (ix_queue_leaves_locked(queue)) {
         result = IX_TAKE_LEAVE;
         wake_all_locked(queue); /* those that parked while a job was in hand may leave, too */
     }

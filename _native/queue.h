@@ -113,9 +113,6 @@ void ix_queue_pass_on(struct ix_queue *queue, struct ix_seat *seat);
 /* Takes the seat off the stack again, and another take may follow; false where it was popped: it is about to be
  * notified, and ix_seat_sleep() must see that first. Context: the worker. */
 bool ix_queue_unpark(struct ix_queue *queue, struct ix_seat *seat);
-/* Whether the worker is on its way to take and shares its GIL: then it gets nothing any more, and another may count it
- * out. Context: any other thread. */
-bool ix_queue_expel(struct ix_queue *queue, struct ix_seat *seat);
 /* Sleeps for a moment, or until somebody is about to wait; another take follows. Context: the worker, to which
  * a take has returned NAP; no GIL held. */
 void ix_queue_nap(struct ix_queue *queue, struct ix_seat *seat);

@@ -22,10 +22,10 @@ enum ix_seat_word {
 /* Owned by the worker, and zero when it is made; on the queue's list from arrive to leave, and on its stack
  * while the worker waits. */
 struct ix_seat {
-    _Atomic uint64_t run;    /* written by the worker alone, in this lease and the next ones */
-    _Atomic uint32_t word;   /* enum ix_seat_word */
-    _Atomic bool shares_gil; /* as of the last take: others may keep the worker from its GIL */
+    _Atomic uint64_t run;  /* written by the worker alone, in this lease and the next ones */
+    _Atomic uint32_t word; /* enum ix_seat_word */
     /* The worker's own: */
+    bool shares_gil; /* as it came to take, or left: others may keep it from its GIL */
     bool woken;      /* notified, and counted in `waking` until it takes or passes on */
     bool may_spin;   /* when it parked, a core was left over */
     bool naps;       /* counted in `napping` until it takes */
@@ -34,7 +34,6 @@ struct ix_seat {
     struct ix_spin spin;
     /* protected by the queue's lock: */
     bool doubtful; /* from parking until it takes: it may never come, since it shares its GIL */
-    bool expelled; /* it does not get anything any more */
     struct ix_seat *below;           /* on the stack */
     struct ix_seat *previous, *next; /* on the list */
     struct ix_entry *entry; /* taken last: the worker keeps its reference until it has taken again,

@@ -26,7 +26,6 @@ sleep_at_queue(struct ix_worker *self)
 {
     struct ix_queue *queue = &self->pool->queue;
     struct ix_releases *releases = self->inside.codec.releases;
-    bool shares = atomic_load_explicit(&self->seat.shares_gil, memory_order_relaxed);
     if (self->own_ts != NULL)
         self->own_ts = PyEval_SaveThread();
     /* The seat has told that it waits; what comes back before this look is seen by it, what comes after it nudges
@@ -36,7 +35,7 @@ sleep_at_queue(struct ix_worker *self)
                   && ix_queue_unpark(queue, &self->seat);
     while (!is_off) {
         if (ix_seat_sleep(&self->seat)) {
-            if (shares)
+            if (self->seat.shares_gil)
                 ix_queue_pass_on(queue, &self->seat);
             break;
         }
@@ -79,7 +78,7 @@ serve(struct ix_worker *self, uint64_t max_runs)
     struct ix_queue *queue = &self->pool->queue;
     struct ix_entry *entry, *last = NULL;
     for (;;) {
-        atomic_store_explicit(&self->seat.shares_gil, shares_its_gil(self), memory_order_relaxed);
+        self->seat.shares_gil = shares_its_gil(self);
         enum ix_take took = ix_queue_take(queue, &self->seat, &entry);
         ix_entry_release(last);
         last = NULL;
@@ -100,6 +99,7 @@ serve(struct ix_worker *self, uint64_t max_runs)
         if (is_through(self, max_runs))
             break;
     }
+    self->seat.shares_gil = shares_its_gil(self);
     ix_crew_let_go(queue, &self->seat);
     ix_entry_release(last);
 }

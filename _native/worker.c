@@ -67,12 +67,11 @@ worker_serve(struct ix_worker *self, PyTypeObject *cls, PyObject *const *args, P
         return NULL;
     self->pool = pool;
     self->runs = 0;
-    self->seated = self->serving = true;
+    self->seated = true;
     ix_crew_arrive(&pool->queue, &self->seat);
     ix_gil_to_own(self);
     ix_worker_serve(self, (uint64_t)max_runs);
     ix_gil_to_owner(self);
-    self->serving = false;
     return PyBool_FromLong(max_runs != 0 && self->runs >= (uint64_t)max_runs);
 }
 
@@ -115,16 +114,6 @@ worker_leave(struct ix_worker *self, PyObject *args)
     if (!stuck) /* what runs in the interpreter may still ask for the pool, which its thread holds */
         self->pool = NULL;
     return PyBool_FromLong(successor);
-}
-
-PyDoc_STRVAR(worker_expel_doc, "expel($self, /)\n--\n\n"
-"Whether the worker is not within serve(), or waits there and may be kept from its GIL: then it runs\n"
-"nothing any more, and may be counted out. From any thread.");
-
-static PyObject *
-worker_expel(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
-{
-    return PyBool_FromLong(!self->serving || ix_queue_expel(&self->pool->queue, &self->seat));
 }
 
 PyDoc_STRVAR(worker_detach_doc, "detach($self, /)\n--\n\n"
@@ -394,7 +383,6 @@ static PyMethodDef worker_methods[] = {
     {"serve", CLASS_METHOD(worker_serve), worker_serve_doc},
     {"awake", (PyCFunction)worker_awake, METH_NOARGS, worker_awake_doc},
     {"leave", (PyCFunction)worker_leave, METH_VARARGS, worker_leave_doc},
-    {"expel", (PyCFunction)worker_expel, METH_NOARGS, worker_expel_doc},
     {"detach", (PyCFunction)worker_detach, METH_NOARGS, worker_detach_doc},
     {"call", CLASS_METHOD(worker_call), worker_call_doc},
     {"start", CLASS_METHOD(worker_start), worker_start_doc},
@@ -414,7 +402,7 @@ static PyMemberDef worker_members[] = {
     {"abandoned", Py_T_BOOL, offsetof(struct ix_worker, abandoned), Py_READONLY,
      "Whether it was given up with what it ran; its place at the pool is taken."},
     {"shares_gil", Py_T_BOOL, offsetof(struct ix_worker, seat.shares_gil), Py_READONLY,
-     "Whether others of its interpreter may have kept it from its GIL when it last took."},
+     "Whether others of its interpreter might keep it from its GIL, as serve() ended."},
     {NULL, 0, 0, 0, NULL},
 };
 

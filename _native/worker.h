@@ -68,7 +68,6 @@ struct ix_worker {
     PyObject *starting;       /* within start(): its pool, borrowed; under the owner's GIL */
     _Atomic uint8_t opening;  /* meanwhile: enum ix_opening */
     bool seated;              /* at the pool's queue: from serve() to leave() */
-    bool serving;             /* within serve(); under the owner's GIL */
     bool abandoned;           /* given up: to leave without a word to the pool */
 };
 

@@ -51,16 +51,11 @@ class Lease:
 
     def give_up(
         self, why: str = "threads or exit callbacks that its tasks left behind do not end"
-    ) -> bool:
-        """Count out a worker that is stuck and let it go on for itself, for as long as it likes.
-
-        False if it is at work: a closed pool waits for that.
-        """
-        thread, pool = self._thread, self.pool
-        if not thread.worker.expel():
-            return False
+    ) -> None:
+        """Count out a worker that is stuck and let it go on for itself, for as long as it likes."""
         if not self._once.acquire(blocking=False):
-            return True
+            return
+        thread, pool = self._thread, self.pool
         try:
             _LOGGER.warning("%s has been abandoned: %s", thread.name, why)
         finally:  # whatever a handler of logs raises, or Ctrl-C
@@ -69,12 +64,10 @@ class Lease:
                 pool.retired += 1
             pool.hive.give_up(thread)
             self._count_out(stuck=True)
-        return True
 
     def _count_out(self, *, stuck: bool) -> None:
         """Count the worker out or, where another takes its place, hand its count over to that."""
-        replaced = self.is_worn or stuck
-        if self.is_retried or self._thread.worker.leave(self.pool, replaced, stuck):
+        if self.is_retried or self._thread.worker.leave(self.pool, self.is_worn, stuck):
             self.pool.start_successor()
 
 
@@ -101,8 +94,7 @@ class Start:
         """Note that it has ended; False if it was given up. Context: the worker's thread."""
         return self._once.acquire(blocking=False)
 
-    def give_up(self) -> bool:
+    def give_up(self) -> None:
         """Give up the worker, unless the initializer has just ended."""
         if self._once.acquire(blocking=False):
             self._lease.give_up("its initializer could not be stopped")
-        return True

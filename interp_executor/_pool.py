@@ -114,12 +114,6 @@ class Pool(ProcessLane):
 
         _forward.deliver(data)
 
-    def close(self) -> None:
-        """Accept no more tasks; workers leave when the pending ones are done."""
-        super().close()
-        for thread in self._snapshot():
-            thread.see_off(self)
-
     def fail(self, error: BaseException) -> None:
         """Break the pool: nothing that is queued will run."""
         with self.lock:

@@ -71,12 +71,8 @@ class _Vigil:
     def __init__(self, ending: Lease | Start, now: int) -> None:
         self.ending = ending
         self._interval = _nanoseconds(ending.patience) // _LOOKS
-        self._computed = ending.computed()  # until the last look
-        self.begin(now)
-
-    def begin(self, now: int) -> None:
-        """Look for the first time, or as if for the first time."""
         self.due = now + self._interval
+        self._computed = ending.computed()  # until the last look
         self._idle = 0  # looks in a row
         self._left = _LOOKS * _MOST_PATIENCE  # looks
 
@@ -190,10 +186,8 @@ class Watchdog:
             self._vigils = [each for each in self._vigils if not each.ending.is_over()]
             vigils = list(self._vigils)
         for vigil in vigils:
-            if vigil.due > self.alarm.now() or vigil.look(self.alarm.now()):
-                continue
-            if not vigil.ending.give_up():
-                vigil.begin(self.alarm.now())
+            if vigil.due <= self.alarm.now() and not vigil.look(self.alarm.now()):
+                vigil.ending.give_up()
         return [each.due for each in vigils if not each.ending.is_over()]
 
     def _next_look(self, case: _Case) -> int:

@@ -339,12 +339,6 @@ class WorkerThread(OwnThread):
             return self._is_scrubbed(pool)
         return pool.initializer is None and self._ask(pool, _worker.is_clean)
 
-    def see_off(self, pool: Pool) -> None:
-        """Have the watchdog count it out of a closed pool if it cannot have its GIL to leave."""
-        lease = self._lease  # perhaps with another pool by now
-        if lease is not None and lease.pool is pool and self.worker.shares_gil:
-            self._hive.watchdog.expect(lease)
-
     def _hurry_departure(self) -> None:
         """Let the watchdog count it out of its pool if what its tasks left behind does not end."""
         if self._lease is not None and not self.worker.abandoned:

@@ -128,30 +128,6 @@ def test_a_stream_goes_past_a_worker_that_stalls_meanwhile(stalling: Stalling, n
     assert [future.result(PATIENCE) for future in futures] == list(range(number))
 
 
-@pytest.mark.parametrize("woken", [False, True])
-def test_a_shutdown_does_not_wait_for_a_worker_that_stalls(
-    executor: InterpreterPoolExecutor, woken: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    if woken:
-        assert executor.submit(abs, -1).result(PATIENCE) == 1
-    ends = threading.Thread(target=executor.shutdown)
-    ends.start()
-    ends.join(PATIENCE)
-    assert not ends.is_alive()
-    assert "do not end" in caplog.text
-
-
-@pytest.mark.parametrize("stalling", [(1, 1)], indirect=True)
-def test_a_shutdown_has_what_is_queued_run_by_another_worker(
-    executor: InterpreterPoolExecutor,
-) -> None:
-    """Which takes the place of the only one that the executor may have."""
-    futures = [executor.submit(abs, -i) for i in range(3)]
-    assert executor.submit(abs, -3).cancel()  # none of them begins before
-    executor.shutdown(wait=False)
-    assert [future.result(PATIENCE) for future in futures] == [0, 1, 2]
-
-
 def test_what_a_finalizer_leaves_behind_holds_no_task_up() -> None:
     """An idle worker lets go of what it lent, and cannot have its GIL afterwards."""
     pipes = {name: os.pipe() for name in ("start", "go", "ready", "stop")}

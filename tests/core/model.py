@@ -260,7 +260,6 @@ def take(world: World) -> Steps[str]:
     if world.closed and not world.queued:
         result = "leave"
     elif not world.queued:
-        yield None  # does it share its GIL?
         yield None
         world.seat = WATCHING
         world.parked = True

@@ -99,7 +99,6 @@ void pairs_work_on(struct world *world, int me, struct ix_entry *entry);
     OPERATION(give_up, ANYBODY) \
     OPERATION(interrupt, ANYBODY) \
     OPERATION(nudge, ANYBODY) \
-    OPERATION(expel, ANYBODY) \
     OPERATION(ask_how_long, ANYBODY) \
     OPERATION(seal, ANYBODY) \
     OPERATION(complete, ANYBODY) \

@@ -12,6 +12,7 @@ class Rig:
         self.queue = core.new("struct ix_queue")
         assert self.lib.ix_queue_init(self.queue, max_workers) == 0
         self._owned: list[CData] = []
+        self._seats: list[CData] = []  # the stack may still lead to those that have left
 
     def task(self) -> CData:
         """The queue's end of a task that is freed with the rig."""
@@ -38,6 +39,7 @@ class Rig:
         assert self.lib.ix_crew_wants_one(self.queue, 10_000)
         self.lib.ix_crew_arrive(self.queue, seat)
         seat.shares_gil = shares_gil
+        self._seats.append(seat)
         return seat
 
     def take(self, seat: CData) -> CData | str:

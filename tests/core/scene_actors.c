@@ -215,7 +215,7 @@ stall(int me)
     enum ix_take took;
     int count = 0;
     bool is_off = false;
-    atomic_store(&seat->shares_gil, true);
+    seat->shares_gil = true;
     while ((took = ix_queue_take(&scene.queue, seat, &entry)) == IX_TAKE_ENTRY) {
         work_on(entry);
         count++;

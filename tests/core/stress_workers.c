@@ -112,7 +112,7 @@ pairs_work_lightly(struct world *world, int me)
 {
     struct ix_seat *seat = &world->seats[me];
     struct ix_entry *entry;
-    atomic_store(&seat->shares_gil, true);
+    seat->shares_gil = true;
     switch (ix_queue_take(&world->queue, seat, &entry)) {
     case IX_TAKE_ENTRY:
         pairs_work_on(world, me, entry);
@@ -126,7 +126,7 @@ pairs_work_lightly(struct world *world, int me)
     case IX_TAKE_LEAVE:
         pairs_leave(world, me);
     }
-    atomic_store(&seat->shares_gil, false);
+    seat->shares_gil = false;
 }
 
 /* Works as one that keeps pace with a stream of tasks. */
@@ -213,12 +213,6 @@ pairs_interrupt(struct world *world, int me)
     EXPECT(world, runs == ix_seat_runs(seat, present.run)); /* nobody closes it meanwhile */
     pthread_mutex_unlock(&world->gil[1 - me]);
     ix_entry_release(present.entry);
-}
-
-void
-pairs_expel(struct world *world, int me)
-{
-    ix_queue_expel(&world->queue, &world->seats[1 - me]);
 }
 
 void

@@ -351,49 +351,6 @@ def test_who_shares_its_gil_does_not_nap(rig: Rig) -> None:
     close_and_leave(rig, seat)
 
 
-@pytest.mark.parametrize("woken", [False, True])
-def test_a_worker_on_its_way_is_expelled(rig: Rig, woken: bool) -> None:
-    (seat,) = sharing(rig)
-    if woken:
-        rig.push()
-        rig.wake(seat)
-        rig.lib.ix_queue_pass_on(rig.queue, seat)
-    assert rig.lib.ix_queue_expel(rig.queue, seat)
-    rig.push()
-    if not woken:
-        rig.wake(seat)
-    assert rig.take(seat) == "LEAVE"
-    assert rig.counts("queued") == (1 + woken,)
-    leave(rig, seat)
-
-
-def test_a_worker_that_stepped_off_is_expelled(rig: Rig) -> None:
-    (seat,) = sharing(rig)
-    assert rig.lib.ix_queue_unpark(rig.queue, seat)
-    assert rig.lib.ix_queue_expel(rig.queue, seat)
-    rig.push()
-    assert rig.take(seat) == "LEAVE"
-    leave(rig, seat)
-
-
-@pytest.mark.parametrize("shares_gil", [False, True])
-def test_a_worker_at_work_is_not_expelled(rig: Rig, shares_gil: bool) -> None:
-    seat = rig.worker(shares_gil=shares_gil)
-    rig.push()
-    assert rig.take(seat) not in ("EMPTY", "LEAVE")
-    assert not rig.lib.ix_queue_expel(rig.queue, seat)
-    entry = rig.push()
-    assert rig.take(seat) == entry
-    leave(rig, seat)
-
-
-def test_a_worker_that_will_come_is_not_expelled(rig: Rig) -> None:
-    seat = rig.worker()
-    assert rig.take(seat) == "EMPTY"
-    assert not rig.lib.ix_queue_expel(rig.queue, seat)
-    close_and_leave(rig, seat)
-
-
 @pytest.mark.parametrize("shares_gil", [False, True])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_worker_steps_off_the_stack(rig: Rig, place: int, shares_gil: bool) -> None:
