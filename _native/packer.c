@@ -7,14 +7,19 @@
  */
 #include "state.h"
 
-#define FRAMES 262144  /* no frame of a pickler's is so large */
-#define KEPT_MAX 65536 /* a pickler's memo has grown with what it wrote: past this it is not kept */
+#define FRAMES 262144 /* no frame of a pickler's is so large */
+/* A pickler's memo grows with what it writes, to some ten megabytes for the largest of these, and clearing it takes as
+ * long as its size. So one that has written more than the first is kept for another of that kind alone, which saves
+ * the memory's pages from being made anew; one that has written more than the second is not kept. */
+#define SMALL_MAX 65536
+#define KEPT_MAX 4194304
 
 struct packer {
     PyObject_HEAD
     struct ix_codec *codec;   /* NULL once the interpreter has let go of it */
     struct ix_buffer *buffer; /* the message under way, or NULL */
     bool stopped;             /* a plain pickle met something that is to be attached */
+    bool grown;               /* its pickler has written more than a small pickle */
     struct ix_attachments
         *attachments; /* what the message came with that is being loaded; or NULL */
     PyObject *memo;   /* dict: id of an object -> (object, persistent id), or that -> object */
@@ -282,6 +287,16 @@ take_pair(struct ix_codec *codec, struct packer **packer, PyObject **pickler)
     return -1;
 }
 
+/* Whether a pair that has just written so much is worth keeping. */
+static bool
+serves_again(struct packer *packer, size_t length)
+{
+    bool small = length <= SMALL_MAX;
+    bool was_grown = packer->grown;
+    packer->grown = was_grown || !small;
+    return length <= KEPT_MAX && !(small && was_grown);
+}
+
 static void
 keep_pair(struct ix_codec *codec, struct packer *packer, PyObject *pickler)
 {
@@ -311,7 +326,7 @@ ix_pickle_plain(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *valu
     packer->stopped = false;
     PyObject *result = PyObject_CallMethodOneArg(pickler, codec->dump, value);
     packer->buffer = NULL;
-    if (result != NULL && buffer->length - start.length <= KEPT_MAX) {
+    if (result != NULL && serves_again(packer, buffer->length - start.length)) {
         keep_pair(codec, packer, pickler);
     }
     else {

@@ -4,6 +4,7 @@ import array
 import os
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,3 +171,26 @@ def test_results_that_nobody_reads_do_not_hold_a_worker_back() -> None:
     with InterpreterPoolExecutor(1, max_tasks_per_child=1) as executor:
         futures = [executor.submit(tasks.make, "bytes", LARGE) for _ in range(3)]
     assert [len(future.result()) for future in futures] == [LARGE] * 3
+
+
+def test_what_pickling_a_large_structure_took_goes_with_the_next_small_pickle(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    """Which is some megabytes: for another large one they are kept."""
+    small, large = [[]], {str(number): [number] for number in range(100_000)}  # type: ignore[var-annotated]
+
+    def memory_after(value: object) -> int:
+        executor.submit(len, value).result()  # type: ignore[arg-type]
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = memory_after(small)
+        kept = memory_after(large) - before
+        again = memory_after(large) - before
+        left = memory_after(small) - before
+    finally:
+        tracemalloc.stop()
+    assert 2e6 < kept < 2e7
+    assert abs(again - kept) < 1e5
+    assert left < 1e5
