@@ -8,18 +8,19 @@
 #include "state.h"
 
 #define FRAMES 262144 /* no frame of a pickler's is so large */
-/* A pickler's memo grows with what it writes, to some ten megabytes for the largest of these, and clearing it takes as
- * long as its size. So one that has written more than the first is kept for another of that kind alone, which saves
- * the memory's pages from being made anew; one that has written more than the second is not kept. */
+/* A pickler's memo grows with what it writes, to some ten megabytes for the largest that is kept, and clearing it takes
+ * time by its size. To keep it saves its pages from being made anew; but one that has grown past the small ones is
+ * kept only while what it writes is worth it: a good part of the most it has written. */
 #define SMALL_MAX 65536
 #define KEPT_MAX 4194304
+#define GOOD_PART 4 /* a fourth */
 
 struct packer {
     PyObject_HEAD
     struct ix_codec *codec;   /* NULL once the interpreter has let go of it */
     struct ix_buffer *buffer; /* the message under way, or NULL */
     bool stopped;             /* a plain pickle met something that is to be attached */
-    bool grown;               /* its pickler has written more than a small pickle */
+    size_t most;              /* that its pickler has written at once: its memo is as large */
     struct ix_attachments
         *attachments; /* what the message came with that is being loaded; or NULL */
     PyObject *memo;   /* dict: id of an object -> (object, persistent id), or that -> object */
@@ -291,10 +292,10 @@ take_pair(struct ix_codec *codec, struct packer **packer, PyObject **pickler)
 static bool
 serves_again(struct packer *packer, size_t length)
 {
-    bool small = length <= SMALL_MAX;
-    bool was_grown = packer->grown;
-    packer->grown = was_grown || !small;
-    return length <= KEPT_MAX && !(small && was_grown);
+    if (length > packer->most)
+        packer->most = length;
+    return packer->most <= SMALL_MAX
+           || (packer->most <= KEPT_MAX && length >= packer->most / GOOD_PART);
 }
 
 static void

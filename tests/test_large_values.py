@@ -173,11 +173,12 @@ def test_results_that_nobody_reads_do_not_hold_a_worker_back() -> None:
     assert [len(future.result()) for future in futures] == [LARGE] * 3
 
 
-def test_what_pickling_a_large_structure_took_goes_with_the_next_small_pickle(
-    executor: InterpreterPoolExecutor,
+@pytest.mark.parametrize("less", [[[]], {str(number): [number] for number in range(10_000)}])
+def test_what_pickling_a_large_structure_took_goes_with_the_next_smaller_one(
+    less: object, executor: InterpreterPoolExecutor
 ) -> None:
-    """Which is some megabytes: for another large one they are kept."""
-    small, large = [[]], {str(number): [number] for number in range(100_000)}  # type: ignore[var-annotated]
+    """Which is some megabytes: for another as large they are kept."""
+    large = {str(number): [number] for number in range(100_000)}
 
     def memory_after(value: object) -> int:
         executor.submit(len, value).result()  # type: ignore[arg-type]
@@ -185,10 +186,10 @@ def test_what_pickling_a_large_structure_took_goes_with_the_next_small_pickle(
 
     tracemalloc.start()
     try:
-        before = memory_after(small)
+        before = memory_after([[]])
         kept = memory_after(large) - before
         again = memory_after(large) - before
-        left = memory_after(small) - before
+        left = memory_after(less) - before
     finally:
         tracemalloc.stop()
     assert 2e6 < kept < 2e7

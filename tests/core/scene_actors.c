@@ -206,7 +206,7 @@ work(int me, int max_runs)
     return count + (max_runs != 0 || took == IX_TAKE_LEAVE);
 }
 
-/* As sleep_lightly() in serve.c, up to where it asks for the GIL. Returns 1 plus how many entries it took before. */
+/* As serve() and sleep_at_queue() in serve.c, up to where it asks for the GIL. Returns 1 plus how many entries it took before. */
 static int
 stall(int me)
 {
