@@ -117,6 +117,8 @@ class WorkerProcess:
 
         The child then has kept what came with the call: so None goes in its place.
         """
+        if self._channel is not None and self._has_ended():
+            self.close()  # it was killed while it had nothing to do, and no task goes with it
         of_callable = call.number, call.form, call.data
         answer = self._send(question, *of_callable, *call.rest, call.attached, large=call.large)
         unloaded = answer[0][-1]
@@ -176,6 +178,15 @@ class WorkerProcess:
         except Exception as error:
             _native.report_unraisable(error, self._pool)
 
+    def _has_ended(self) -> bool:
+        """Whether the process, or the fork server that would tell of its end, has ended.
+
+        The server tells of it a moment later than the process's own end does, which is closed.
+        """
+        return any(
+            file != self._words or event & select.POLLHUP for file, event in self._events.poll(0)
+        )
+
     def _wait(self) -> None:
         """Wait for words of the process. Children of its own may keep its end open."""
         if all(file != self._words for file, _ in self._events.poll()):
@@ -221,27 +232,20 @@ class WorkerProcess:
     # ---- from start to end ----
 
     def _start(self) -> None:
+        """Make the process; once more if the fork server that was there has ended meanwhile."""
         reason = why_unavailable(self._context)
         if reason is not None:
             raise ProcessUnavailable(reason)
-        self._world = _world.encode()
-        ours, theirs = socket.socketpair()
-        self._channel = Channel(ours, self._wait)
+        server = _fork_server() if self._is_served() else None
         try:
-            levels = _forward.levels() if self._pool.forward_output else None
-            process = self._context.Process(
-                target=_child.serve, args=(theirs, self._name, self._world, levels), name=self._name
-            )
-            with _without_a_false_main():
-                process.start()
-            _started.add(process)
-            with self._lock:
-                self._process = process
-                if self._stopped is not None or self._given_up:
-                    process.kill()
-            theirs.close()
-            self._watch(ours)
-            self._receive(self._channel)
+            try:
+                self._make()
+            except (EOFError, ConnectionError):
+                made = self._process is not None
+                if made or server is None or not _server_has_ended(server):
+                    raise
+                self.close()
+                self._make()
         except (EOFError, ConnectionError) as error:
             made = self._process is not None
             raise ProcessUnavailable(_why_not_started(self._epitaph(), made)) from error
@@ -250,9 +254,27 @@ class WorkerProcess:
             raise ProcessUnavailable(
                 f"a process could not be started ({type(error).__name__}: {error}){_hint(error)}"
             ) from error
-        finally:
-            theirs.close()
         self._initialize()
+
+    def _make(self) -> None:
+        """Make the process, and hear from it that it is ready."""
+        self._world = _world.encode()
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours, self._wait)
+        with theirs:
+            levels = _forward.levels() if self._pool.forward_output else None
+            process = self._context.Process(
+                target=_child.serve, args=(theirs, self._name, self._world, levels), name=self._name
+            )
+            with _without_a_false_main():
+                process.start()
+        _started.add(process)
+        with self._lock:
+            self._process = process
+            if self._stopped is not None or self._given_up:
+                process.kill()
+        self._watch(ours)
+        self._receive(self._channel)
 
     def _watch(self, ours: socket.socket) -> None:
         """Have poll() look for words of the process and for its end.
@@ -349,6 +371,8 @@ class WorkerProcess:
         return self._process is not None
 
 
+_SERVER_ENDS_IN = 5  # seconds at most: threads of modules that it has loaded may keep it for ever
+
 # Held to start a process and to take the exit status of one. multiprocessing looks for the status
 # of all children whenever it starts one; of two threads that look at once, one finds none.
 _children_lock = threading.Lock()
@@ -371,6 +395,34 @@ def _without_a_false_main() -> Iterator[None]:
             yield
         finally:
             main.__file__ = file
+
+
+def _fork_server() -> int | None:
+    """Return the process id of the fork server, or None if there is none yet."""
+    from multiprocessing import forkserver
+
+    pid: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    return pid
+
+
+def _server_has_ended(server: int) -> bool:
+    """Whether a fork server that gave no answer has ended: it may take a moment.
+
+    It answers no more as soon as its sockets are closed, and multiprocessing asks it, not a new
+    one, until it has ended.
+    """
+    try:
+        fd = os.pidfd_open(server)
+    except ProcessLookupError:
+        return True  # multiprocessing has taken its exit status, for a start in another thread
+    except (AttributeError, OSError):  # a system without
+        return False
+    try:
+        end = select.poll()
+        end.register(fd, select.POLLIN)
+        return bool(end.poll(_SERVER_ENDS_IN * 1000))
+    finally:
+        os.close(fd)
 
 
 def _signal_name(number: int) -> str:

@@ -181,6 +181,45 @@ def test_without_its_fork_server_a_process_ends_and_the_next_has_a_new_one(
     os.close(fd)
 
 
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="who knows when a stranger ends?")
+def test_a_fork_server_that_is_ending_is_not_asked_for_the_next_process(
+    lane: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from multiprocessing.forkserver import _forkserver  # type: ignore[attr-defined]
+
+    process = lane.submit(tasks.process).result()
+    server = _forkserver._forkserver_pid
+    its_end = select.poll()
+    its_end.register(fd := os.pidfd_open(server), select.POLLIN)
+    os.kill(server, signal.SIGKILL)
+    assert its_end.poll(PATIENCE * 1000)
+    os.close(fd)
+    # What multiprocessing sees between the end of the server's sockets and its own.
+    first_looks = [(0, 0)]
+    waitpid = os.waitpid
+
+    def look(pid: int, options: int) -> tuple[int, int]:
+        return first_looks.pop() if pid == server and first_looks else waitpid(pid, options)
+
+    monkeypatch.setattr(os, "waitpid", look)
+    assert lane.submit(tasks.process).result(PATIENCE) not in (process, os.getpid())
+    assert (first_looks, _forkserver._forkserver_pid != server) == ([], True)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="who knows when a stranger ends?")
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_process_killed_between_tasks_takes_no_task_with_it(method: str) -> None:
+    context = multiprocessing.get_context(method)
+    with InterpreterPoolExecutor(1, lane="process", mp_context=context) as executor:
+        process = executor.submit(tasks.process).result()
+        its_end = select.poll()
+        its_end.register(fd := os.pidfd_open(process), select.POLLIN)
+        os.kill(process, signal.SIGKILL)
+        assert its_end.poll(PATIENCE * 1000)
+        assert executor.submit(tasks.process).result(PATIENCE) not in (process, os.getpid())
+    os.close(fd)
+
+
 @pytest.mark.parametrize(("method", "crashes"), [("forkserver", 60), ("spawn", 12)])
 def test_each_of_many_crashes_at_once_names_its_signal(method: str, crashes: int) -> None:
     context = multiprocessing.get_context(method)
