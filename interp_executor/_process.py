@@ -232,20 +232,11 @@ class WorkerProcess:
     # ---- from start to end ----
 
     def _start(self) -> None:
-        """Make the process; once more if the fork server that was there has ended meanwhile."""
         reason = why_unavailable(self._context)
         if reason is not None:
             raise ProcessUnavailable(reason)
-        server = _fork_server() if self._is_served() else None
         try:
-            try:
-                self._make()
-            except (EOFError, ConnectionError):
-                made = self._process is not None
-                if made or server is None or not _server_has_ended(server):
-                    raise
-                self.close()
-                self._make()
+            self._make_whoever_ends()
         except (EOFError, ConnectionError) as error:
             made = self._process is not None
             raise ProcessUnavailable(_why_not_started(self._epitaph(), made)) from error
@@ -255,6 +246,17 @@ class WorkerProcess:
                 f"a process could not be started ({type(error).__name__}: {error}){_hint(error)}"
             ) from error
         self._initialize()
+
+    def _make_whoever_ends(self) -> None:
+        """Make the process; once more if the fork server that was there ended instead."""
+        server = _fork_server() if self._is_served() else None
+        try:
+            self._make()
+        except (EOFError, ConnectionError):
+            if self._process is not None or server is None or not _server_has_ended(server):
+                raise
+            self.close()
+            self._make()
 
     def _make(self) -> None:
         """Make the process, and hear from it that it is ready."""

@@ -28,20 +28,27 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
+def pipes(stack: ExitStack, *names: str) -> dict[str, tuple[int, int]]:
+    """Make pipes, which close with the stack."""
+    made = {name: os.pipe() for name in names}
+    for read, write in made.values():
+        stack.callback(os.close, read)
+        stack.callback(os.close, write)
+    return made
+
+
 class Stalling:
     """An executor with idle workers, one or two: the one that is woken next stalls when told to."""
 
     def __init__(self, stack: ExitStack, workers: int, most: int) -> None:
-        self._pipes = {name: os.pipe() for name in ("start", "other", "go", "ready", "stop")}
-        for read, write in self._pipes.values():
-            stack.callback(os.close, read)
-            stack.callback(os.close, write)
+        self._pipes = pipes(stack, "start", "other", "go", "ready", "stop")
         self.executor = stack.enter_context(InterpreterPoolExecutor(most))
         for name in self._pipes:
             stack.callback(self._tell, name)
         ends = [("start", 0), ("go", 0), ("ready", 1), ("stop", 0)]
-        self.fds = [self._pipes[name][end] for name, end in ends]
-        self.executor.submit(hive_tasks.leave_gil_holder, *self.fds)
+        self.executor.submit(
+            hive_tasks.leave_gil_holder, *[self._pipes[name][end] for name, end in ends]
+        )
         if workers == 2:
             self.executor.submit(hive_tasks.read_byte, self._pipes["other"][0])
             self._tell("other")
@@ -130,21 +137,18 @@ def test_a_stream_goes_past_a_worker_that_stalls_meanwhile(stalling: Stalling, n
 
 def test_what_a_finalizer_leaves_behind_holds_no_task_up() -> None:
     """An idle worker lets go of what it lent, and cannot have its GIL afterwards."""
-    pipes = {name: os.pipe() for name in ("start", "go", "ready", "stop")}
     with ExitStack() as stack:
-        for read, write in pipes.values():
-            stack.callback(os.close, read)
-            stack.callback(os.close, write)
+        made = pipes(stack, "start", "go", "ready", "stop")
         stack.enter_context(one_core())
         executor = stack.enter_context(InterpreterPoolExecutor(2))
         for name in ("go", "stop"):
-            stack.callback(os.write, pipes[name][1], b"!")
-        os.write(pipes["start"][1], b"!!")
+            stack.callback(os.write, made[name][1], b"!")
+        os.write(made["start"][1], b"!!")
         ends = [("start", 0), ("go", 0), ("ready", 1), ("stop", 0)]
         view = executor.submit(
-            hive_tasks.lend_and_leave_gil_holder, *[pipes[name][end] for name, end in ends]
+            hive_tasks.lend_and_leave_gil_holder, *[made[name][end] for name, end in ends]
         ).result(PATIENCE)
         del view
-        os.write(pipes["go"][1], b"!")
-        os.read(pipes["ready"][0], 1)
+        os.write(made["go"][1], b"!")
+        os.read(made["ready"][0], 1)
         assert executor.submit(abs, -1).result(PATIENCE) == 1
