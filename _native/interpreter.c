@@ -25,6 +25,19 @@ put_error(char *reason, size_t size)
     PyErr_Clear();
 }
 
+/* The worker whose interpreter this thread has made; the thread enters the owner's, too. */
+static _Thread_local struct ix_worker *of_thread;
+
+struct ix_worker *
+ix_worker_here(void)
+{
+    struct ix_worker *worker = of_thread;
+    if (worker == NULL || worker->own_ts == NULL
+        || PyThreadState_GetInterpreter(worker->own_ts) != PyInterpreterState_Get())
+        return NULL;
+    return worker;
+}
+
 /* Interpreters that were ended in this process, by any owner. */
 static _Atomic uint64_t ended;
 
@@ -49,7 +62,7 @@ end(struct ix_worker *self)
     Py_EndInterpreter(self->own_ts);
     ix_runtime_after_end();
     atomic_fetch_add(&ended, 1);
-    ix_output_bind(NULL);
+    of_thread = NULL;
     self->own_ts = NULL;
     if (releases != NULL) {
         atomic_store(&releases->closed, true);
@@ -90,7 +103,7 @@ start(struct ix_worker *self, const struct ix_buffer *path, const struct ix_buff
         end(self);
         return false;
     }
-    ix_output_bind(self);
+    of_thread = self;
     self->own_ts = PyEval_SaveThread();
     return true;
 }

@@ -93,6 +93,34 @@ ix_run_encode_stop(struct ix_worker *worker, struct ix_buffer *buffer)
     return result;
 }
 
+/* Whether it is the interrupt of the present run. -1 with an exception set. */
+static int
+is_interrupt(struct ix_worker *worker, PyObject *unraisable)
+{
+    if (worker == NULL || worker->stop == IX_STOP_NONE)
+        return 0;
+    PyObject *type = PyObject_GetAttrString(unraisable, "exc_type");
+    Py_XDECREF(type);
+    return type == NULL ? -1 : type == worker->inside.interrupt;
+}
+
+PyObject *
+ix_interrupt_unraisable(PyObject *Py_UNUSED(module), PyObject *unraisable)
+{
+    struct ix_worker *worker = ix_worker_here();
+    int interrupt = is_interrupt(worker, unraisable);
+    if (interrupt < 0)
+        return NULL;
+    if (interrupt) {
+        PyThreadState_SetAsyncExc(worker->access->thread_id, worker->inside.interrupt);
+        Py_RETURN_NONE;
+    }
+    PyObject *hook = PySys_GetObject("__unraisablehook__"); /* borrowed */
+    if (hook == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "lost sys.__unraisablehook__");
+    return PyObject_CallOneArg(hook, unraisable);
+}
+
 /* ---- the thread that delivers ---- */
 
 struct delivery {

@@ -162,6 +162,9 @@ PyDoc_STRVAR(tell_owner_doc, "tell_owner($module, data, /)\n--\n\n"
 PyDoc_STRVAR(report_unraisable_doc, "report_unraisable($module, error, where, /)\n--\n\n"
 "Tell sys.unraisablehook of an exception that nobody can catch.");
 
+PyDoc_STRVAR(unraisablehook_doc, "unraisablehook($module, unraisable, /)\n--\n\n"
+"sys.unraisablehook of workers: it raises again a task's interrupt that a finalizer has swallowed.");
+
 PyDoc_STRVAR(write_whole_doc, "write_whole($module, fd, data, /)\n--\n\n"
 "Write all of data to a file descriptor, apart from what other interpreters write by this function.");
 
@@ -178,6 +181,7 @@ static PyMethodDef module_methods[] = {
     {"set_main_by_value", set_main_by_value, METH_O, set_main_by_value_doc},
     {"tell_owner", ix_output_tell_owner, METH_O, tell_owner_doc},
     {"report_unraisable", ix_output_report_unraisable, METH_VARARGS, report_unraisable_doc},
+    {"unraisablehook", ix_interrupt_unraisable, METH_O, unraisablehook_doc},
     {"write_whole", ix_output_write_whole, METH_VARARGS, write_whole_doc},
     {NULL, NULL, 0, NULL},
 };

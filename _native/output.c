@@ -62,25 +62,15 @@ ix_output_report_unraisable(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* The worker whose interpreter this thread runs. */
-static _Thread_local struct ix_worker *current;
-
-void
-ix_output_bind(struct ix_worker *worker)
-{
-    current = worker;
-}
-
 PyObject *
 ix_output_tell_owner(PyObject *Py_UNUSED(module), PyObject *bytes)
 {
-    struct ix_worker *worker = current;
+    struct ix_worker *worker = ix_worker_here();
     if (!PyBytes_Check(bytes)) {
         PyErr_SetString(PyExc_TypeError, "tell_owner() takes bytes");
         return NULL;
     }
-    if (worker == NULL || worker->pool == NULL || worker->own_ts == NULL
-        || PyThreadState_GetInterpreter(worker->own_ts) != PyInterpreterState_Get())
+    if (worker == NULL || worker->pool == NULL)
         Py_RETURN_FALSE;
     const char *data = PyBytes_AS_STRING(bytes); /* nobody changes it while the GIL is let go */
     Py_ssize_t length = PyBytes_GET_SIZE(bytes);

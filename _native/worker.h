@@ -158,6 +158,12 @@ enum ix_stop ix_run_close(struct ix_worker *worker);
  * interrupt's doing and still set, or -1 with another set. */
 int ix_run_encode_stop(struct ix_worker *worker, struct ix_buffer *buffer);
 
+/* unraisablehook(unraisable): sys.unraisablehook of workers. An interrupt that was raised where no exception can
+ * leave, in a finalizer or a weak reference's callback, is raised again as soon as the worker is out of there; of
+ * all else the hook that CPython has by itself is told. Context: any GIL. Returns None, or NULL with an
+ * exception set. */
+PyObject *ix_interrupt_unraisable(PyObject *module, PyObject *unraisable);
+
 /* signal.c: ends the system call in which a thread is blocked, where that lets Python look for
  * interrupts. Context: any; the thread is alive. */
 void ix_break_system_call(pthread_t thread);
@@ -172,8 +178,6 @@ PyObject *ix_output_report_unraisable(PyObject *module, PyObject *args);
 /* tell_owner(bytes): has the owner's pool deliver_output() them; whether that was possible, which it is on
  * the worker's own thread while it serves a pool. Context: the worker's GIL, let go for the owner's. */
 PyObject *ix_output_tell_owner(PyObject *module, PyObject *bytes);
-/* Says whose interpreter this thread runs from now on; NULL: none. Context: the worker's thread. */
-void ix_output_bind(struct ix_worker *worker);
 
 /* gil.c. Moves the thread to the owner's interpreter and back. Context: on entry the worker's GIL, on
  * return the owner's; and the other way round. A worker without an interpreter, whose pool needs processes
@@ -187,6 +191,9 @@ bool ix_interpreter_open(struct ix_worker *worker, const struct ix_buffer *path,
                          const struct ix_buffer *world, char *reason, size_t size);
 /* Ends it: its threads are joined, its exit callbacks run. */
 void ix_interpreter_close(struct ix_worker *worker);
+/* The worker whose interpreter the caller runs, on that worker's own thread; or NULL. Context: any GIL. Returns:
+ * borrowed. */
+struct ix_worker *ix_worker_here(void);
 /* How many workers' interpreters have ended in this process so far. Context: any. */
 uint64_t ix_interpreter_count_ended(void);
 

@@ -41,6 +41,7 @@ def start(world: bytes) -> bytearray:
         return _output.written  # a process of the process lane: it has no lives to keep apart
     from interp_executor import _scrub, _threads
 
+    sys.unraisablehook = _native.unraisablehook
     _threads.adopt_when_imported()
     _threads.outlive_raw_threads()
     _keep_from_collector()

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 
@@ -24,6 +25,42 @@ def nap_first(fd: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(0.001)
+
+
+class LoopsWhenItGoes:
+    """What loops for ever, in Python, when it is freed."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __del__(self) -> None:
+        loop(self._fd)
+
+
+def loop_in_a_finalizer(fd: int) -> None:
+    """Run for ever where no exception can leave, and afterwards where one can."""
+    LoopsWhenItGoes(fd)
+    while True:
+        pass
+
+
+def loop_in_a_callback(fd: int) -> None:
+    """As above, where a weak reference tells of an object's end."""
+    freed = {1}  # a set can be referred to weakly
+    reference = weakref.ref(freed, lambda _: loop(fd))
+    del freed
+    while reference() is None:
+        pass
+
+
+def fail_in_a_finalizer() -> None:
+    """Raise where no exception can leave."""
+
+    class Fails:
+        def __del__(self) -> None:
+            raise ValueError("of a finalizer")
+
+    Fails()
 
 
 def loop_past_exceptions(fd: int) -> None:

@@ -57,6 +57,31 @@ def test_except_exception_does_not_swallow_an_interrupt(
         future.result(PATIENCE)
 
 
+@pytest.mark.parametrize(
+    "task", [interrupt_tasks.loop_in_a_finalizer, interrupt_tasks.loop_in_a_callback]
+)
+def test_no_finalizer_swallows_an_interrupt(
+    begin: Any, capfd: pytest.CaptureFixture[str], task: Any
+) -> None:
+    with InterpreterPoolExecutor(1, grace=PATIENCE) as executor:
+        future = begin(executor, task)
+        assert future.interrupt()
+        with pytest.raises(TaskInterrupted) as caught:
+            future.result(PATIENCE)
+        assert not caught.value.abandoned
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
+    assert capfd.readouterr().err == ""
+
+
+def test_what_else_a_finalizer_raises_is_told_of(
+    executor: InterpreterPoolExecutor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    executor.submit(interrupt_tasks.fail_in_a_finalizer).result(PATIENCE)
+    told = capfd.readouterr().err
+    assert "Exception ignored" in told
+    assert "ValueError: of a finalizer" in told
+
+
 def test_a_task_that_returns_all_the_same_has_its_result(
     executor: InterpreterPoolExecutor, begin: Any
 ) -> None:
