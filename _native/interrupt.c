@@ -93,34 +93,6 @@ ix_run_encode_stop(struct ix_worker *worker, struct ix_buffer *buffer)
     return result;
 }
 
-/* Whether it is the interrupt of the present run. -1 with an exception set. */
-static int
-is_interrupt(struct ix_worker *worker, PyObject *unraisable)
-{
-    if (worker == NULL || worker->stop == IX_STOP_NONE)
-        return 0;
-    PyObject *type = PyObject_GetAttrString(unraisable, "exc_type");
-    Py_XDECREF(type);
-    return type == NULL ? -1 : type == worker->inside.interrupt;
-}
-
-PyObject *
-ix_interrupt_unraisable(PyObject *Py_UNUSED(module), PyObject *unraisable)
-{
-    struct ix_worker *worker = ix_worker_here();
-    int interrupt = is_interrupt(worker, unraisable);
-    if (interrupt < 0)
-        return NULL;
-    if (interrupt) {
-        PyThreadState_SetAsyncExc(worker->access->thread_id, worker->inside.interrupt);
-        Py_RETURN_NONE;
-    }
-    PyObject *hook = PySys_GetObject("__unraisablehook__"); /* borrowed */
-    if (hook == NULL)
-        return PyErr_Format(PyExc_RuntimeError, "lost sys.__unraisablehook__");
-    return PyObject_CallOneArg(hook, unraisable);
-}
-
 /* ---- the thread that delivers ---- */
 
 struct delivery {
@@ -137,7 +109,10 @@ raise_in_run(struct delivery *delivery)
     if (!ix_seat_runs(&worker->seat, delivery->run))
         return false;
     worker->stop = delivery->stop;
-    PyThreadState_SetAsyncExc(delivery->access->thread_id, worker->inside.interrupt);
+    if (worker->reporting)
+        worker->due = true;
+    else
+        PyThreadState_SetAsyncExc(delivery->access->thread_id, worker->inside.interrupt);
     return true;
 }
 
@@ -180,6 +155,66 @@ ix_access_interrupt(struct ix_access *access, uint64_t run, enum ix_stop stop)
         return -1;
     }
     return 0;
+}
+
+/* ---- interrupts that nobody can catch. Context: the worker's GIL, on its thread ---- */
+
+/* Sent by a thread once more, and not set at once: it would be raised in the next of the finalizers that are being
+ * called, in each of them before it begins. */
+static void
+send_again(struct ix_worker *worker)
+{
+    uint64_t run = atomic_load_explicit(&worker->seat.run, memory_order_relaxed);
+    if (ix_access_interrupt(worker->access, run, worker->stop) < 0) {
+        PyErr_Clear(); /* no thread is to be had: so be it */
+        PyThreadState_SetAsyncExc(worker->access->thread_id, worker->inside.interrupt);
+    }
+}
+
+static PyObject *
+tell_default_hook(PyObject *unraisable)
+{
+    PyObject *hook = PySys_GetObject("__unraisablehook__"); /* borrowed */
+    if (hook == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "lost sys.__unraisablehook__");
+    return PyObject_CallOneArg(hook, unraisable);
+}
+
+/* To tell runs Python, the stream's, where an interrupt would be lost: it is raised afterwards. */
+static PyObject *
+tell_undisturbed(struct ix_worker *worker, PyObject *unraisable)
+{
+    bool outer = worker->reporting;
+    worker->reporting = true;
+    PyObject *result = tell_default_hook(unraisable);
+    worker->reporting = outer;
+    if (result == NULL && worker->stop != IX_STOP_NONE
+        && PyErr_ExceptionMatches(worker->inside.interrupt)) { /* it was on its way already */
+        PyErr_Clear();
+        worker->due = true;
+        result = Py_NewRef(Py_None);
+    }
+    if (worker->due && !outer) {
+        worker->due = false;
+        PyThreadState_SetAsyncExc(worker->access->thread_id, worker->inside.interrupt);
+    }
+    return result;
+}
+
+PyObject *
+ix_interrupt_unraisable(PyObject *Py_UNUSED(module), PyObject *unraisable)
+{
+    struct ix_worker *worker = ix_worker_here();
+    if (worker == NULL || worker->access == NULL)
+        return tell_default_hook(unraisable);
+    PyObject *type = PyObject_GetAttrString(unraisable, "exc_type");
+    if (type == NULL)
+        return NULL;
+    Py_DECREF(type); /* the argument has it */
+    if (worker->stop == IX_STOP_NONE || type != worker->inside.interrupt)
+        return tell_undisturbed(worker, unraisable);
+    send_again(worker);
+    Py_RETURN_NONE;
 }
 
 /* ---- Run. Context of all that follows: the owner's GIL ---- */

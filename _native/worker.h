@@ -63,6 +63,8 @@ struct ix_worker {
     char *refused; /* the extensions that refused to load here, separated by spaces; or NULL */
     struct ix_access *access; /* one reference; NULL without an interpreter */
     enum ix_stop stop;        /* the present run has been interrupted; under the worker's GIL */
+    bool reporting;           /* an exception that nobody can catch; as above */
+    bool due;                 /* an interrupt that came meanwhile; as above */
     enum ix_stop stopped;     /* the worker's own: that is what ended the last call */
     int64_t timeout_ns;       /* likewise: of the last run that had a deadline */
     PyObject *starting;       /* within start(): its pool, borrowed; under the owner's GIL */
@@ -145,7 +147,7 @@ enum ix_verdict ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job,
 /* Returns: one reference, or NULL without memory. */
 struct ix_access *ix_access_new(struct ix_worker *worker);
 /* Has the run of that number interrupted, by a thread of nobody's, which belongs to it from now on. Returns 0,
- * or -1 with an exception set if that thread is not to be had. Context: owner GIL; the access must be held. */
+ * or -1 with an exception set if that thread is not to be had. Context: any GIL; the access must be held. */
 int ix_access_interrupt(struct ix_access *access, uint64_t run, enum ix_stop stop);
 /* Lets nobody in any more and gives the reference away. Context: the worker's thread, no GIL. */
 void ix_access_close(struct ix_access *access);
@@ -159,9 +161,8 @@ enum ix_stop ix_run_close(struct ix_worker *worker);
 int ix_run_encode_stop(struct ix_worker *worker, struct ix_buffer *buffer);
 
 /* unraisablehook(unraisable): sys.unraisablehook of workers. An interrupt that was raised where no exception can
- * leave, in a finalizer or a weak reference's callback, is raised again as soon as the worker is out of there; of
- * all else the hook that CPython has by itself is told. Context: any GIL. Returns None, or NULL with an
- * exception set. */
+ * leave, in a finalizer or a weak reference's callback, is sent again; of all else the hook that CPython has by
+ * itself is told. Context: any GIL. Returns None, or NULL with an exception set. */
 PyObject *ix_interrupt_unraisable(PyObject *module, PyObject *unraisable);
 
 /* signal.c: ends the system call in which a thread is blocked, where that lets Python look for

@@ -29,7 +29,7 @@ class Lease:
         self.patience = max(pool.grace, _LEAST_TO_END)  # seconds
         self.start: Start | None = None  # while the initializer runs
         self.is_worn = False  # after so many tasks another worker takes its place
-        self.is_retried = False  # its initializer failed, and its successor is to try again
+        self.is_retried = False  # the worker could not be set up, and its successor is to try again
         self._thread = thread
         self._once = threading.Lock()  # never released: whoever gets it counts the worker out
 

@@ -104,21 +104,27 @@ class WorkerProcess:
 
     def run(self, call: Call) -> tuple[int, bytes, list[Any], Large]:
         """Run a call; return the kind of its outcome, the outcome and what that refers to."""
+        self._let_go_of_the_dead()
         (kind, outcome, attached, _), large = self._ask(_child.run, call)
         return kind, outcome, attached, large
 
     def run_items(self, call: Call) -> tuple[int, int, list[Any], Large]:
         """Run a callable on items of a map; return verdict, nanoseconds and the outcomes."""
+        self._let_go_of_the_dead()
         (verdict, elapsed, outcomes, _), large = self._ask(_child.run_items, call)
         return verdict, elapsed, outcomes, large
+
+    def _let_go_of_the_dead(self) -> None:
+        """Close a process that was killed while it had nothing to do: no task goes with it."""
+        stopping = self._stopped is not None or self._given_up  # it was killed for that
+        if self._channel is not None and not stopping and self._has_ended():
+            self.close()
 
     def _ask(self, question: Callable[..., Any], call: Call) -> tuple[Any, Large]:
         """Ask the child; once more if the owner can help with what could not be loaded.
 
         The child then has kept what came with the call: so None goes in its place.
         """
-        if self._channel is not None and self._has_ended():
-            self.close()  # it was killed while it had nothing to do, and no task goes with it
         of_callable = call.number, call.form, call.data
         answer = self._send(question, *of_callable, *call.rest, call.attached, large=call.large)
         unloaded = answer[0][-1]
@@ -154,7 +160,7 @@ class WorkerProcess:
             self._channel.send((question.__name__, request), large)
             ok, answer, answered = self._receive(self._channel)
         except (EOFError, ConnectionError) as error:
-            raise ProcessCrashError(self._epitaph()) from error
+            raise ProcessCrashError(self._epitaph(self.close())) from error
         except BaseException:  # no memory, say: who knows what is in the pipe now
             self.kill()
             self.close()
@@ -235,28 +241,34 @@ class WorkerProcess:
         reason = why_unavailable(self._context)
         if reason is not None:
             raise ProcessUnavailable(reason)
-        try:
-            self._make_whoever_ends()
-        except (EOFError, ConnectionError) as error:
-            made = self._process is not None
-            raise ProcessUnavailable(_why_not_started(self._epitaph(), made)) from error
-        except Exception as error:
-            self.close()
-            raise ProcessUnavailable(
-                f"a process could not be started ({type(error).__name__}: {error}){_hint(error)}"
-            ) from error
+        for is_second in (False, True):
+            server = _fork_server() if self._is_served() else None
+            try:
+                self._make()
+                break
+            except (EOFError, ConnectionError) as error:
+                process = self.close()
+                if is_second or not self._went_with(server, process):
+                    reason = _why_not_started(self._epitaph(process), process is not None)
+                    raise ProcessUnavailable(reason) from error
+            except Exception as error:
+                self.close()
+                raise ProcessUnavailable(
+                    f"a process could not be started ({type(error).__name__}: {error})"
+                    + _hint(error)
+                ) from error
         self._initialize()
 
-    def _make_whoever_ends(self) -> None:
-        """Make the process; once more if the fork server that was there ended instead."""
-        server = _fork_server() if self._is_served() else None
-        try:
-            self._make()
-        except (EOFError, ConnectionError):
-            if self._process is not None or server is None or not _server_has_ended(server):
-                raise
-            self.close()
-            self._make()
+    def _went_with(self, server: int | None, process: Any) -> bool:
+        """Whether it is the end of the fork server that was there which left no process behind.
+
+        Then the next server may do better; but not if the process is not wanted any more.
+        """
+        if self._stopped is not None or self._given_up:
+            return False
+        if process is not None:
+            return self._orphaned
+        return server is not None and _server_has_ended(server)
 
     def _make(self) -> None:
         """Make the process, and hear from it that it is ready."""
@@ -305,17 +317,15 @@ class WorkerProcess:
             return
         _, form, data, _ = _serialize.encode_callable(pool.initializer, _serialize.pack_nothing)
         arguments = _serialize.encode_arguments(pool.initargs)
-        kind, outcome, _, _ = self.run(Call(0, form, data, arguments, ([], []), []))
+        call = Call(0, form, data, arguments, ([], []), [])
+        (kind, outcome, _, _), _ = self._ask(_child.run, call)  # of this process, and no other
         if kind != VALUE:
             raise InitializerFailed(_outcome.unframed(outcome))
 
-    def _epitaph(self) -> str:
-        """Wait for the end of a process that is ending, let go of it, and say how it ended."""
-        process = self._process
+    def _epitaph(self, process: Any) -> str:
+        """Say how the process ended that has just been closed; None: none was made."""
         if process is None:
-            self.close()
             return "the fork server, which starts processes, ended"
-        self.close()
         if self._orphaned:
             return "the fork server ended, and with it the process that ran the task"
         code = process.exitcode  # close() has waited for it
@@ -334,8 +344,8 @@ class WorkerProcess:
                 self._send(_child.flush)
         self.close()
 
-    def close(self) -> None:
-        """End the process, if there is one, and wait for it."""
+    def close(self) -> Any:
+        """End the process, if there is one, wait for it, and return it."""
         process, self._process = self._process, None
         if self._channel is not None:
             self._channel.close()
@@ -345,6 +355,7 @@ class WorkerProcess:
             self._pidfd = None
         if process is not None:
             self._reap(process)
+        return process
 
     def _reap(self, process: Any) -> None:
         """Wait for the end of a process, and take its exit status.

@@ -98,7 +98,10 @@ class WorkerThread(OwnThread):
         leases = [lease for lease in {last, self._lease} if lease is not None]
         try:
             for lease in leases:
-                self._fail(lease, error)
+                if lease is last:
+                    self._fail(lease, error)
+                else:  # it has not begun: another worker takes this one's place
+                    lease.is_retried = True
         finally:
             try:
                 self._hive.end(self.worker)

@@ -53,6 +53,32 @@ def loop_in_a_callback(fd: int) -> None:
         pass
 
 
+def free_many(fd: int, ended: int, number: int) -> None:
+    """Free so many objects at once, of which the first to go loops for ever; the others tell."""
+
+    class Tells:
+        def __del__(self) -> None:
+            os.write(ended, b".")
+
+    objects: list[object] = [Tells() for _ in range(number)]
+    objects.append(LoopsWhenItGoes(fd))  # a list goes from its end
+    objects.clear()
+    while True:
+        pass
+
+
+def fail_in_finalizers(fd: int) -> None:
+    """Raise for ever where no exception can leave."""
+
+    class Fails:
+        def __del__(self) -> None:
+            raise ValueError("of a finalizer")
+
+    tell(fd)
+    while True:
+        Fails()
+
+
 def fail_in_a_finalizer() -> None:
     """Raise where no exception can leave."""
 

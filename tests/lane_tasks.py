@@ -62,6 +62,12 @@ def initialise(*args: Any) -> None:
     initialised_with = args
 
 
+def note_in(path: Path) -> None:
+    """Add this process to those that the file names."""
+    with path.open("a") as file:
+        print(os.getpid(), file=file)
+
+
 def initial() -> tuple[Any, ...]:
     return initialised_with
 

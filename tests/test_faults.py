@@ -160,6 +160,29 @@ def test_a_fault_of_an_idle_worker_harms_nobody(
     assert reports == [fault] * len(reports)
 
 
+def test_what_an_idle_worker_has_been_assigned_goes_to_another_after_a_fault(
+    monkeypatch: pytest.MonkeyPatch, reports: list[BaseException | None]
+) -> None:
+    fault, assigned = Fault(), threading.Event()
+    idle_timeout = Hive.idle_timeout
+
+    def failing(hive: Hive) -> float:
+        if reports:
+            return idle_timeout(hive)
+        assert assigned.wait(PATIENCE)
+        raise fault
+
+    monkeypatch.setattr(Hive, "idle_timeout", failing)
+    with InterpreterPoolExecutor(1) as executor:
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
+    with InterpreterPoolExecutor(1) as executor:
+        future = executor.submit(abs, -1)
+        assigned.set()
+        assert future.result(PATIENCE) == 1
+    assert executor.stats().workers == 0
+    assert reports == [fault]
+
+
 def test_a_fault_that_comes_again_and_again_still_lets_shutdown_return(
     monkeypatch: pytest.MonkeyPatch, reports: list[BaseException | None]
 ) -> None:

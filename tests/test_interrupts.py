@@ -73,6 +73,33 @@ def test_no_finalizer_swallows_an_interrupt(
     assert capfd.readouterr().err == ""
 
 
+def test_a_finalizer_that_swallows_an_interrupt_costs_the_next_ones_nothing(
+    executor: InterpreterPoolExecutor, begin: Any
+) -> None:
+    read, write = os.pipe()
+    number = 100
+    with os.fdopen(read, "rb") as told:
+        with os.fdopen(write, "wb"):
+            future = begin(executor, interrupt_tasks.free_many, write, number)
+            assert future.interrupt()
+            with pytest.raises(TaskInterrupted):
+                future.result(PATIENCE)
+        assert len(told.read()) > number // 2  # it may come again while they go
+
+
+def test_an_interrupt_finds_its_way_past_failing_finalizers(
+    begin: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with InterpreterPoolExecutor(1, grace=PATIENCE) as executor:
+        for _ in range(5):
+            future = begin(executor, interrupt_tasks.fail_in_finalizers)
+            assert future.interrupt()
+            with pytest.raises(TaskInterrupted) as caught:
+                future.result(PATIENCE)
+            assert not caught.value.abandoned
+    assert "of a finalizer" in capfd.readouterr().err
+
+
 def test_what_else_a_finalizer_raises_is_told_of(
     executor: InterpreterPoolExecutor, capfd: pytest.CaptureFixture[str]
 ) -> None:

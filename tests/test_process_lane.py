@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -34,6 +35,19 @@ from interp_executor._lane import ProcessLane
 from interp_executor._process import WorkerProcess
 
 PATIENCE = 60
+
+needs_pidfd = pytest.mark.skipif(
+    not hasattr(os, "pidfd_open"), reason="who knows when a stranger ends?"
+)
+
+
+def kill(process: int) -> None:
+    """Kill a process, whoever's child it is, and wait for its end."""
+    its_end = select.poll()
+    its_end.register(fd := os.pidfd_open(process), select.POLLIN)
+    os.kill(process, signal.SIGKILL)
+    assert its_end.poll(PATIENCE * 1000)
+    os.close(fd)
 
 
 @pytest.fixture
@@ -160,7 +174,7 @@ def test_an_abort_costs_one_future_with_others_running_and_fifty_queued(
         assert (stats.completed, stats.failed, stats.queued) == (53, 1, 0)
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="who knows when a stranger ends?")
+@needs_pidfd
 def test_without_its_fork_server_a_process_ends_and_the_next_has_a_new_one(
     meeting: tuple[Inbox, Gate],
 ) -> None:
@@ -181,19 +195,14 @@ def test_without_its_fork_server_a_process_ends_and_the_next_has_a_new_one(
     os.close(fd)
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="who knows when a stranger ends?")
+@needs_pidfd
 def test_a_fork_server_that_is_ending_is_not_asked_for_the_next_process(
     lane: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from multiprocessing.forkserver import _forkserver  # type: ignore[attr-defined]
 
     process = lane.submit(tasks.process).result()
-    server = _forkserver._forkserver_pid
-    its_end = select.poll()
-    its_end.register(fd := os.pidfd_open(server), select.POLLIN)
-    os.kill(server, signal.SIGKILL)
-    assert its_end.poll(PATIENCE * 1000)
-    os.close(fd)
+    kill(server := _forkserver._forkserver_pid)
     # What multiprocessing sees between the end of the server's sockets and its own.
     first_looks = [(0, 0)]
     waitpid = os.waitpid
@@ -206,18 +215,64 @@ def test_a_fork_server_that_is_ending_is_not_asked_for_the_next_process(
     assert (first_looks, _forkserver._forkserver_pid != server) == ([], True)
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="who knows when a stranger ends?")
+@needs_pidfd
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_a_process_killed_between_tasks_takes_no_task_with_it(method: str) -> None:
     context = multiprocessing.get_context(method)
     with InterpreterPoolExecutor(1, lane="process", mp_context=context) as executor:
         process = executor.submit(tasks.process).result()
-        its_end = select.poll()
-        its_end.register(fd := os.pidfd_open(process), select.POLLIN)
-        os.kill(process, signal.SIGKILL)
-        assert its_end.poll(PATIENCE * 1000)
+        kill(process)
         assert executor.submit(tasks.process).result(PATIENCE) not in (process, os.getpid())
-    os.close(fd)
+
+
+@needs_pidfd
+def test_a_process_whose_fork_server_ends_before_it_is_ready_is_made_again(
+    lane: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from multiprocessing.forkserver import _forkserver  # type: ignore[attr-defined]
+
+    made: list[int] = []
+    watch = WorkerProcess._watch
+
+    def orphan(worker: WorkerProcess, ours: socket.socket) -> None:
+        if not made:
+            os.kill(worker._process.pid, signal.SIGSTOP)  # or it may be ready before
+            kill(_forkserver._forkserver_pid)
+        made.append(worker._process.pid)
+        watch(worker, ours)
+
+    monkeypatch.setattr(WorkerProcess, "_watch", orphan)
+    assert lane.submit(tasks.process).result(PATIENCE) == made[1]
+
+
+@needs_pidfd
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_an_initializer_runs_once_in_a_process_whose_predecessor_never_ran_it(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = multiprocessing.get_context(method)
+    runs = tmp_path / "runs"
+    initialize = WorkerProcess._initialize
+    killed: list[int] = []
+
+    def kill_before(worker: WorkerProcess) -> None:
+        if not killed:
+            killed.append(worker._process.pid)
+            kill(worker._process.pid)
+        initialize(worker)
+
+    monkeypatch.setattr(WorkerProcess, "_initialize", kill_before)
+    with InterpreterPoolExecutor(
+        1,
+        lane="process",
+        mp_context=context,
+        initializer=tasks.note_in,
+        initargs=(runs,),
+    ) as executor:
+        with pytest.raises(ProcessCrashError, match="SIGKILL"):
+            executor.submit(tasks.process).result(PATIENCE)
+        process = executor.submit(tasks.process).result(PATIENCE)
+    assert runs.read_text() == f"{process}\n"
 
 
 @pytest.mark.parametrize(("method", "crashes"), [("forkserver", 60), ("spawn", 12)])
