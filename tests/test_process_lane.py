@@ -29,6 +29,7 @@ from interp_executor import (
     TaskInterrupted,
     TaskTimeoutError,
     TransferError,
+    _child,
     close_idle_workers,
 )
 from interp_executor._lane import ProcessLane
@@ -232,16 +233,17 @@ def test_a_process_whose_fork_server_ends_before_it_is_ready_is_made_again(
     from multiprocessing.forkserver import _forkserver  # type: ignore[attr-defined]
 
     made: list[int] = []
-    watch = WorkerProcess._watch
+    watch, serve = WorkerProcess._watch, _child.serve
 
     def orphan(worker: WorkerProcess, ours: socket.socket) -> None:
         if not made:
-            os.kill(worker._process.pid, signal.SIGSTOP)  # or it may be ready before
+            monkeypatch.setattr(_child, "serve", serve)
             kill(_forkserver._forkserver_pid)
         made.append(worker._process.pid)
         watch(worker, ours)
 
     monkeypatch.setattr(WorkerProcess, "_watch", orphan)
+    monkeypatch.setattr(_child, "serve", tasks.get_nowhere)
     assert lane.submit(tasks.process).result(PATIENCE) == made[1]
 
 
