@@ -74,6 +74,7 @@ def fail_in_finalizers(fd: int) -> None:
         def __del__(self) -> None:
             raise ValueError("of a finalizer")
 
+    Fails()
     tell(fd)
     while True:
         Fails()
