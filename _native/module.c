@@ -163,7 +163,7 @@ PyDoc_STRVAR(report_unraisable_doc, "report_unraisable($module, error, where, /)
 "Tell sys.unraisablehook of an exception that nobody can catch.");
 
 PyDoc_STRVAR(unraisablehook_doc, "unraisablehook($module, unraisable, /)\n--\n\n"
-"sys.unraisablehook of workers: it raises again a task's interrupt that a finalizer has swallowed.");
+"sys.unraisablehook of workers: it has a task's interrupt sent again that a finalizer has swallowed.");
 
 PyDoc_STRVAR(write_whole_doc, "write_whole($module, fd, data, /)\n--\n\n"
 "Write all of data to a file descriptor, apart from what other interpreters write by this function.");

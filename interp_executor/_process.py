@@ -116,8 +116,7 @@ class WorkerProcess:
 
     def _let_go_of_the_dead(self) -> None:
         """Close a process that was killed while it had nothing to do: no task goes with it."""
-        stopping = self._stopped is not None or self._given_up  # it was killed for that
-        if self._channel is not None and not stopping and self._has_ended():
+        if self._channel is not None and not self._is_unwanted() and self._has_ended():
             self.close()
 
     def _ask(self, question: Callable[..., Any], call: Call) -> tuple[Any, Large]:
@@ -210,6 +209,11 @@ class WorkerProcess:
             self.kill()
             return True
 
+    def _is_unwanted(self) -> bool:
+        """Whether the present run is stopped, or the worker given up: what runs is killed."""
+        with self._lock:
+            return self._stopped is not None or self._given_up
+
     def kill(self) -> None:
         """End the process, whatever it does."""
         process = self._process
@@ -249,8 +253,8 @@ class WorkerProcess:
             except (EOFError, ConnectionError) as error:
                 process = self.close()
                 if is_second or not self._went_with(server, process):
-                    reason = _why_not_started(self._epitaph(process), process is not None)
-                    raise ProcessUnavailable(reason) from error
+                    why = _why_not_started(self._epitaph(process), process is not None)
+                    raise ProcessUnavailable(why) from error
             except Exception as error:
                 self.close()
                 raise ProcessUnavailable(
@@ -264,7 +268,7 @@ class WorkerProcess:
 
         Then the next server may do better; but not if the process is not wanted any more.
         """
-        if self._stopped is not None or self._given_up:
+        if self._is_unwanted():
             return False
         if process is not None:
             return self._orphaned
@@ -285,7 +289,7 @@ class WorkerProcess:
         _started.add(process)
         with self._lock:
             self._process = process
-            if self._stopped is not None or self._given_up:
+            if self._is_unwanted():
                 process.kill()
         self._watch(ours)
         self._receive(self._channel)

@@ -5,9 +5,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from contract.rig import Gate, Inbox
 from leftovers import Snapshot
 
 if TYPE_CHECKING:
@@ -78,6 +80,24 @@ def executor(nothing_is_left: None) -> Iterator["InterpreterPoolExecutor"]:
     assert time.monotonic() - started < 10
     stats = executor.stats()
     assert (stats.queued, stats.running) == (0, 0)
+
+
+@pytest.fixture
+def lane(nothing_is_left: None) -> Iterator["InterpreterPoolExecutor"]:
+    """A view of an executor with one worker, all of whose calls run in its process."""
+    from interp_executor import InterpreterPoolExecutor
+
+    with InterpreterPoolExecutor(1) as executor:
+        yield executor.with_options(lane="process")
+
+
+@pytest.fixture
+def meeting(tmp_path: Path) -> Iterator[tuple[Inbox, Gate]]:
+    """Where tasks report that they run, and a gate at which they then wait."""
+    inbox, gate = Inbox(tmp_path / "inbox"), Gate(tmp_path / "gate")
+    yield inbox, gate
+    gate.close()
+    inbox.close()
 
 
 @pytest.fixture
