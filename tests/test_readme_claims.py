@@ -53,9 +53,10 @@ SHOWN = {
         "test_where_no_thread_is_had_at_all_every_task_fails_and_the_next_is_tried_again"
     ),
     "a task of the process lane crashes": (
-        "test_process_lane.py::test_a_crash_fails_its_future_and_names_the_signal "
-        "test_process_lane.py::"
-        "test_an_abort_costs_one_future_with_others_running_and_fifty_queued"
+        "test_process_crashes.py::test_a_crash_fails_its_future_and_names_the_signal "
+        "test_process_crashes.py::"
+        "test_an_abort_costs_one_future_with_others_running_and_fifty_queued "
+        "test_process_crashes.py::test_a_process_killed_between_tasks_takes_no_task_with_it"
     ),
     "a function given to `threading.settrace()` or `setprofile()` raises in a worker's thread": (
         "test_faults.py::test_a_worker_that_a_hook_keeps_from_beginning_says_so "
