@@ -43,7 +43,15 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException | No
     reports: list[BaseException | None] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: reports.append(args.exc_value))
     yield reports
+    end_workers()
+
+
+def end_workers() -> None:
+    """End every worker and wait for its thread, which by then has told what it has to report."""
     close_idle_workers()
+    for thread in threading.enumerate():
+        if isinstance(thread, WorkerThread):
+            thread.join(PATIENCE)
 
 
 @pytest.fixture
@@ -92,6 +100,7 @@ def test_a_fault_before_the_first_task_breaks_the_pool(
         with pytest.raises(BrokenExecutor):
             executor.submit(abs, -1)
     assert executor.stats().workers == 0
+    end_workers()
     assert reports == [fault]
     with InterpreterPoolExecutor(1) as executor:
         assert executor.submit(abs, -1).result(PATIENCE) == 1
@@ -125,6 +134,7 @@ def test_a_fault_when_a_worn_worker_leaves_breaks_what_is_queued(
                 future.result(PATIENCE)
             assert caught.value.__cause__ is fault
     assert executor.stats().workers == 0
+    end_workers()
     assert reports == [fault]
 
 
@@ -156,7 +166,7 @@ def test_a_fault_of_an_idle_worker_harms_nobody(
         with InterpreterPoolExecutor(1) as executor:
             assert executor.submit(abs, -1).result(PATIENCE) == 1
         assert executor.stats().workers == 0
-    close_idle_workers()
+    end_workers()
     assert reports == [fault] * len(reports)
 
 
@@ -165,9 +175,10 @@ def test_what_an_idle_worker_has_been_assigned_goes_to_another_after_a_fault(
 ) -> None:
     fault, assigned = Fault(), threading.Event()
     idle_timeout = Hive.idle_timeout
+    calls = itertools.count()
 
     def failing(hive: Hive) -> float:
-        if reports:
+        if next(calls) > 0:
             return idle_timeout(hive)
         assert assigned.wait(PATIENCE)
         raise fault
@@ -180,6 +191,7 @@ def test_what_an_idle_worker_has_been_assigned_goes_to_another_after_a_fault(
         assigned.set()
         assert future.result(PATIENCE) == 1
     assert executor.stats().workers == 0
+    end_workers()
     assert reports == [fault]
 
 
@@ -193,6 +205,7 @@ def test_a_fault_that_comes_again_and_again_still_lets_shutdown_return(
     with InterpreterPoolExecutor(2) as executor:
         assert executor.submit(abs, -1).result(PATIENCE) == 1
     assert executor.stats().workers == 0
+    end_workers()
     assert [type(report) for report in reports] == [Fault]
 
 
@@ -288,6 +301,7 @@ def test_an_assignment_is_not_lost_at_whichever_line_a_hook_raises(
             else:
                 assert isinstance(error, BrokenExecutor)
                 assert isinstance(error.__cause__, Fault)
+    end_workers()
     assert {type(report) for report in reports} == {Fault}
 
 
@@ -299,6 +313,7 @@ def test_a_worker_that_a_hook_keeps_from_beginning_says_so(
         with pytest.raises(BrokenExecutor) as caught:
             executor.submit(abs, -1).result(PATIENCE)
         assert "threading.settrace()" in str(caught.value.__cause__)
+    end_workers()
     assert any(isinstance(report, Fault) for report in reports)
 
 
