@@ -121,8 +121,9 @@ ix_attachment_at(struct ix_attachments *list, uint64_t address)
     return found;
 }
 
-/* packer.c. A function for pickles to call as persistent_id, which puts attachments into `buffer`. Returns a
- * new reference, or NULL with an exception set. To be followed by ix_pack_end(). */
+/* packer.c. A function for one pickle to call as persistent_id, which puts attachments into `buffer`; once
+ * these are taken away from there, it is of no more use. Returns a new reference, or NULL with an exception
+ * set. To be followed by ix_pack_end(). */
 PyObject *ix_pack_begin(struct ix_codec *codec, struct ix_buffer *buffer);
 /* Ends that: the function, if somebody kept it, works no more. Steals it; NULL is fine. An exception that
  * is set stays set. */

@@ -250,10 +250,14 @@ put_pickle(struct ix_buffer *buffer, PyObject *bytes, struct ix_mark start)
 
 /* A pickle with attachments. Returns it; NULL without an exception where the fallback has to look. */
 static PyObject *
-dumps_attaching(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value, PyObject *pack)
+dumps_attaching(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value)
 {
     struct ix_mark start = ix_buffer_mark(buffer);
+    PyObject *pack = ix_pack_begin(codec, buffer);
+    if (pack == NULL)
+        return NULL;
     PyObject *bytes = PyObject_CallFunctionObjArgs(codec->dumps_attaching, value, pack, NULL);
+    ix_pack_end(pack); /* it knows attachments that may be taken away again */
     if (bytes != NULL && PyBytes_Check(bytes)
         && is_self_sufficient(codec, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)))
         return bytes;
@@ -266,6 +270,22 @@ dumps_attaching(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *valu
     return NULL;
 }
 
+/* A pickle by value, with attachments. Returns it, or NULL with an exception set. */
+static PyObject *
+dumps_by_value(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value, PyObject *tuple,
+               PyObject *kwargs)
+{
+    PyObject *bytes, *pack = ix_pack_begin(codec, buffer);
+    if (pack == NULL)
+        return NULL;
+    if (tuple == NULL)
+        bytes = PyObject_CallFunctionObjArgs(codec->dumps_value, value, pack, NULL);
+    else
+        bytes = PyObject_CallFunctionObjArgs(codec->dumps_call, tuple, kwargs, pack, NULL);
+    ix_pack_end(pack);
+    return bytes;
+}
+
 /* What has no compact form. `tuple` and `kwargs` are those of a call, or NULL. */
 static int
 put_pickled(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value, PyObject *tuple,
@@ -275,17 +295,9 @@ put_pickled(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value, P
     int plain = ix_seems_to_hold_attachable(codec, value) ? 0 : put_plain(codec, buffer, value);
     if (plain != 0)
         return plain > 0 ? 0 : -1;
-    PyObject *pack = ix_pack_begin(codec, buffer);
-    if (pack == NULL)
-        return -1;
-    PyObject *bytes = dumps_attaching(codec, buffer, value, pack);
-    if (bytes == NULL && !PyErr_Occurred()) {
-        if (tuple == NULL)
-            bytes = PyObject_CallFunctionObjArgs(codec->dumps_value, value, pack, NULL);
-        else
-            bytes = PyObject_CallFunctionObjArgs(codec->dumps_call, tuple, kwargs, pack, NULL);
-    }
-    ix_pack_end(pack);
+    PyObject *bytes = dumps_attaching(codec, buffer, value);
+    if (bytes == NULL && !PyErr_Occurred())
+        bytes = dumps_by_value(codec, buffer, value, tuple, kwargs);
     int result = put_pickle(buffer, bytes, start);
     if (result < 0)
         ix_buffer_rewind(buffer, start);

@@ -24,6 +24,11 @@ def size(value: Any) -> int:
     return len(value)
 
 
+def sizes(values: list[Any]) -> list[int | None]:
+    """How long each is, or None of a function."""
+    return [None if callable(value) else len(value) for value in values]
+
+
 def fill(buffer: Any, value: int) -> None:
     with memoryview(buffer).cast("B") as view:
         view[:] = bytes([value]) * len(view)

@@ -13,7 +13,7 @@ from typing import Any
 import buffer_tasks as tasks
 import pytest
 
-from interp_executor import InterpreterPoolExecutor
+from interp_executor import InterpreterPoolExecutor, SharedBuffer
 
 LARGE = 1_000_003
 
@@ -145,6 +145,33 @@ def test_submit_holds_one_copy_of_what_can_change_and_none_of_the_rest(
         grown = peak_of_memory() - before
     assert future.result() == 1
     assert grown < (0.1 if kind == "bytes" else 1.1) * size
+
+
+@pytest.mark.parametrize("lane", [None, "process"])
+def test_large_values_cross_beside_what_goes_by_value(
+    executor: InterpreterPoolExecutor, lane: str | None
+) -> None:
+    """What has been attached for a pickle that then fails is not what cloudpickle's refers to."""
+    view = executor.with_options(lane=lane)
+    large, other = b"a" * LARGE, "b" * LARGE
+
+    def count(values: list[Any]) -> int:
+        return len(values)
+
+    for sent in ([large, count], [count, large], [large, count, other, large]):
+        assert view.submit(tasks.sizes, sent).result() == tasks.sizes(sent)
+        assert next(view.map(tasks.sizes, [sent])) == tasks.sizes(sent)
+        *values, function = view.submit(tasks.echo, [*sent, count]).result()
+        assert (values[0] == large or values[1] == large) and function([1, 2]) == 2
+    assert view.submit(tasks.sizes, [memoryview(b"abc"), count, b""]).result() == [3, None, 0]
+
+
+def test_shared_memory_crosses_beside_what_goes_by_value(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    shared = SharedBuffer(8)
+    executor.submit(lambda pair: tasks.fill(pair[0], 5), (shared, lambda: None)).result()
+    assert bytes(memoryview(shared)) == b"\x05" * 8
 
 
 def test_subclasses_keep_their_type(executor: InterpreterPoolExecutor) -> None:

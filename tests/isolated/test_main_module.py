@@ -284,6 +284,20 @@ with InterpreterPoolExecutor(max_workers=1) as executor:
     assert run("-c", source).stdout == "17\n"
 
 
+def test_large_values_in_objects_of_a_command_line_go_by_value() -> None:
+    source = """
+from interp_executor import InterpreterPoolExecutor
+
+class Box:
+    def __init__(self, value):
+        self.value = value
+
+with InterpreterPoolExecutor(max_workers=1) as executor:
+    print(executor.submit(lambda box: len(box.value), Box(bytes(300_000))).result())
+"""
+    assert run("-c", source).stdout == "300000\n"
+
+
 def test_functions_of_a_program_from_standard_input_go_by_value() -> None:
     assert run("-", stdin=PLAIN).stdout.splitlines() == FRESH
 
