@@ -17,22 +17,17 @@ struct child {
 static PyObject *
 child_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
-    PyObject *path;
     Py_buffer world;
-    if (!PyArg_ParseTuple(args, "O!y*:Child", &PyTuple_Type, &path, &world))
+    if (!PyArg_ParseTuple(args, "y*:Child", &world))
         return NULL;
-    struct ix_buffer encoded_path = {0}, encoded_world = {0};
-    struct ix_codec codec = {0}; /* a tuple of strings needs no pickler */
+    struct ix_buffer encoded_world = {0};
     struct ix_worker *self = (struct ix_worker *)type->tp_alloc(type, 0);
     ix_buffer_init(&encoded_world, world.buf, (size_t)world.len);
     encoded_world.length = encoded_world.capacity;
-    if (self != NULL
-        && (ix_encode_value(&codec, &encoded_path, path) < 0
-            || ix_inside_init(&self->inside, &encoded_path, &encoded_world) < 0))
+    if (self != NULL && ix_inside_init(&self->inside, NULL, &encoded_world) < 0)
         Py_CLEAR(self);
     if (self != NULL)
         self->inside.codec.leaves = true;
-    ix_buffer_fini(&encoded_path);
     PyBuffer_Release(&world);
     return (PyObject *)self;
 }
@@ -318,7 +313,7 @@ static PyMethodDef child_methods[] = {
 };
 
 static PyType_Slot child_slots[] = {
-    {Py_tp_doc, "Child(path, world)\n--\n\nRuns, in a child process, what a worker sends it."},
+    {Py_tp_doc, "Child(world)\n--\n\nRuns, in a child process, what a worker sends it."},
     {Py_tp_new, child_new},
     {Py_tp_traverse, child_traverse},
     {Py_tp_dealloc, child_dealloc},

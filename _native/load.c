@@ -45,7 +45,7 @@ ix_inside_init(struct ix_inside *inside, const struct ix_buffer *path,
                const struct ix_buffer *world)
 {
     int result = -1;
-    if (set_sys_path(path) < 0)
+    if (path != NULL && set_sys_path(path) < 0)
         return -1;
     PyObject *module = PyImport_ImportModule("interp_executor._worker");
     PyObject *bytes = PyBytes_FromStringAndSize(world->data, (Py_ssize_t)world->length);

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from threading import get_ident, main_thread
 
 from interp_executor import _native, _output, _threads, _worker
@@ -85,7 +84,7 @@ def _start(end: socket.socket, name: str, world: bytes) -> None:
     global _child, _channel
     _channel = Channel(end)
     signal.signal(signal.SIGINT, _on_interrupt)
-    _child = _native.Child(tuple(sys.path), world)
+    _child = _native.Child(world)
     _threads.set_name(name)
 
 

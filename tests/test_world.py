@@ -48,6 +48,15 @@ def test_what_the_path_holds_beside_plain_strings_does_no_harm(
     assert path == [*sys.path[:-2], "/of/a/subclass"]
 
 
+@pytest.mark.parametrize("lane", [None, "process"])
+def test_a_path_of_many_entries_reaches_the_worker(
+    lane: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, *(f"/of/many/{n}" for n in range(300))])
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        assert executor.with_options(lane=lane).submit(tasks.path).result() == sys.path
+
+
 def test_each_worker_has_an_interpreter_of_its_own(pipe: tuple[int, int]) -> None:
     read, write = pipe
     with InterpreterPoolExecutor(max_workers=2) as executor:
