@@ -98,6 +98,15 @@ ix_releases_sleep(struct ix_releases *releases, uint32_t version)
 }
 
 void
+ix_releases_begin_child(struct ix_releases *releases)
+{
+    pthread_mutex_init(&releases->lock, NULL);
+    releases->ring = NULL;
+    releases->bell = NULL;
+    atomic_store(&releases->sleeping, 0);
+}
+
+void
 ix_releases_dismiss(struct ix_releases *releases)
 {
     atomic_store(&releases->dismissed, true);

@@ -112,6 +112,9 @@ ix_releases_pending(struct ix_releases *releases)
 struct ix_attachment *ix_releases_take(struct ix_releases *releases);
 /* Sleeps until the version is another one. Context: the home's thread, no GIL held. */
 void ix_releases_sleep(struct ix_releases *releases, uint32_t version);
+/* Renews what a thread that did not come along may have held at the fork: nobody is woken any more.
+ * Context: the home's GIL, in a forked child whose only thread this is. */
+void ix_releases_begin_child(struct ix_releases *releases);
 /* Makes the home give up waiting for what is out. Context: any. */
 void ix_releases_dismiss(struct ix_releases *releases);
 

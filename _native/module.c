@@ -84,6 +84,17 @@ forget_callables(PyObject *module, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(begin_child_doc, "begin_child($module, /)\n--\n\n"
+"In a forked child: renew the locks that threads of the parent may have held.");
+
+static PyObject *
+begin_child(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    ix_releases_begin_child(((struct ix_module *)PyModule_GetState(module))->releases);
+    ix_output_begin_child();
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(is_main_interpreter_doc, "is_main_interpreter($module, /)\n--\n\n"
 "Whether the caller runs in the process's main interpreter.");
 
@@ -176,6 +187,7 @@ static PyMethodDef module_methods[] = {
     {"exit_soon", exit_soon, METH_O, exit_soon_doc},
     {"end_by_interrupt", end_by_interrupt, METH_NOARGS, end_by_interrupt_doc},
     {"is_main_interpreter", is_main_interpreter, METH_NOARGS, is_main_interpreter_doc},
+    {"begin_child", begin_child, METH_NOARGS, begin_child_doc},
     {"configure", configure, METH_O, configure_doc},
     {"forget_callables", forget_callables, METH_NOARGS, forget_callables_doc},
     {"set_main_by_value", set_main_by_value, METH_O, set_main_by_value_doc},

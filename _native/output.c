@@ -9,6 +9,12 @@
 /* One for the process: interpreters share its descriptors. Held across a write, but never with a GIL. */
 static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 
+void
+ix_output_begin_child(void)
+{
+    pthread_mutex_init(&writing, NULL);
+}
+
 /* Context: no GIL. Returns 0, or an errno. */
 static int
 write_all(int fd, const char *data, size_t length)

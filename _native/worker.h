@@ -98,7 +98,7 @@ enum ix_outcome ix_worker_call_item(struct ix_worker *worker, PyObject *fn, uint
 enum ix_outcome ix_worker_put_raised(struct ix_worker *worker, struct ix_buffer *buffer,
                                      const char *what);
 
-/* Sets sys.path (encoded by the owner), imports the Python side and gives it the world. Returns 0, or -1
+/* Sets sys.path (encoded by the owner; NULL: it is right already), imports the Python side and gives it the world. Returns 0, or -1
  * with an exception set. */
 int ix_inside_init(struct ix_inside *inside, const struct ix_buffer *path,
                    const struct ix_buffer *world);
@@ -173,6 +173,8 @@ void ix_break_system_call(pthread_t thread);
  * write_whole(fd, data): writes all of it, apart from what other interpreters write so. Context: any GIL,
  * released while writing. Locks: one of the process, without a GIL. */
 PyObject *ix_output_write_whole(PyObject *module, PyObject *args);
+/* Renews that lock, which a thread of the parent may have held. Context: a forked child's only thread. */
+void ix_output_begin_child(void);
 /* report_unraisable(error, where): tells sys.unraisablehook of an exception that nobody can catch. Context: any
  * GIL. Returns None, or NULL with an exception set. */
 PyObject *ix_output_report_unraisable(PyObject *module, PyObject *args);

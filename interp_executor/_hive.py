@@ -13,7 +13,7 @@ import threading
 import warnings
 import weakref
 
-from interp_executor import _exit, _native, _worker
+from interp_executor import _exit, _native, _serialize, _worker
 from interp_executor._service import Service
 from interp_executor._watchdog import Watchdog
 from interp_executor._worker_thread import WorkerThread
@@ -331,6 +331,8 @@ def _warn_of_fork() -> None:
 def _begin_child() -> None:
     """Begin anew in a forked child: the workers are the parent's, and so may be their locks."""
     global _hive
+    _native.begin_child()
+    _serialize.begin_child()
     _hive = Hive()
 
 

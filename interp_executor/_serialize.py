@@ -260,11 +260,24 @@ class TakenByValue:
 
         with _wishes_lock:
             for module in self._wished:
-                wishes = _wishes.pop(module.__name__)
+                wishes = _wishes.pop(module.__name__, 0)  # none: this is a forked child
                 if wishes > 1:
                     _wishes[module.__name__] = wishes - 1
                 elif module.__name__ in cloudpickle.list_registry_pickle_by_value():
                     cloudpickle.unregister_pickle_by_value(module)
+
+
+def begin_child() -> None:
+    """Forget in a forked child what the threads of the parent wish for: one may hold the lock."""
+    global _wishes_lock
+    _wishes_lock = RLock()
+    if _wishes:
+        import cloudpickle
+
+        for name in set(_wishes).intersection(cloudpickle.list_registry_pickle_by_value()):
+            if name in sys.modules:
+                cloudpickle.unregister_pickle_by_value(sys.modules[name])
+        _wishes.clear()
 
 
 def dumps_call(args: tuple[object, ...], kwargs: dict[str, object], pack: "Pack") -> bytes:

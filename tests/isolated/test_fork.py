@@ -343,6 +343,55 @@ def test_forks_under_load(tmp_path: Path) -> None:
     assert _run(tmp_path, LOAD.format(rounds=8, way="in_child")).split() == ["True"]
 
 
+LENDING = """
+def child():
+    with InterpreterPoolExecutor(1) as executor:
+        assert executor.submit(square, 3).result() == 9
+large = bytes(300_000)
+codes = []
+with InterpreterPoolExecutor(2) as executor:
+    executor.submit(square, 1).add_done_callback(lambda _: None)
+    for number in range(40):
+        futures = [executor.submit(len, [large]) for _ in range(20)]
+        codes.append(in_child(child))
+        wait(futures)
+print(codes == [7] * 40, codes if set(codes) != {7} else "")
+"""
+
+
+@leaves_interpreters
+@while_workers_allocate
+def test_a_child_may_be_forked_while_workers_give_back_what_was_lent(tmp_path: Path) -> None:
+    """The one who gives it back rings for the notifier, and holds a lock meanwhile."""
+    assert _run(tmp_path, LENDING).split() == ["True"]
+
+
+@leaves_interpreters
+def test_workers_of_a_child_print_although_one_of_the_parents_was_writing(tmp_path: Path) -> None:
+    body = """
+import select
+read, write = os.pipe()
+screen = os.dup(1)
+def child():
+    os.dup2(screen, 1)
+    with InterpreterPoolExecutor(1) as other:
+        other.submit(print, "in the child").result()
+executor = InterpreterPoolExecutor(1)
+executor.submit(square, 1).result()
+os.dup2(write, 1)
+writing = executor.submit(print, "x" * 300_000, end="")
+while select.select([], [write], [], 0)[1]:
+    os.sched_yield()
+code = in_child(child)
+with open(read, "rb") as reader:
+    written = len(reader.read(300_000))
+writing.result()
+os.dup2(screen, 1)
+print(code, written)
+"""
+    assert _run(tmp_path, body).split() == ["in", "the", "child", "7", "300000"]
+
+
 WAYS = ["in_child", "in_process", *(["in_terminal"] if _has_terminals() else [])]
 
 
