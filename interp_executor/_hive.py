@@ -68,6 +68,7 @@ class Hive:
         worker = None
         try:
             _refuse_while_loading_main()
+            _worker.note_recursive_modules()
             with self._lock:
                 if self.closed and pool not in self._pools:
                     raise RuntimeError("cannot schedule new futures after interpreter shutdown")

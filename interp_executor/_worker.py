@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #   argv: list of str             sys.argv
 #   main: (kind, where) or None   how to load the main script, as _serialize.find_main() says
 #   filters: list of tuples       warnings.filters, in the form of _world.encode_filters()
+#   environ: dict of bytes, None  os.environ
+#   recursive: list of str        modules that are not to be imported: see recursive_modules()
 _world: "dict[str, Any]" = {}
 
 # True while the main script is being loaded: an executor that submits then would recurse.
@@ -79,9 +81,56 @@ def apply_world() -> None:
         sys.path[:] = _world["path"]
         sys.path_importer_cache.clear()
     sys.argv[:] = _world["argv"]
-    from interp_executor._world import apply_filters
+    from interp_executor._world import apply_environ, apply_filters
 
     apply_filters(_world["filters"])
+    apply_environ(_world["environ"])
+    if _world["recursive"] and RecursiveImports not in sys.meta_path:
+        sys.meta_path.insert(0, RecursiveImports)
+
+
+# ---- modules that use executors while they are imported ----
+
+
+# Those that did so here. A worker of theirs that imports one would do the same, and so on.
+_recursive: set[str] = set()
+
+
+def note_recursive_modules() -> None:
+    """Note which modules are being imported as an executor is used. Outside of workers, none."""
+    if not _world:
+        return
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, type(sys)) and _is_being_imported(module.__dict__.get("__spec__")):
+            _recursive.add(name)
+
+
+def _is_being_imported(spec: object) -> bool:
+    return getattr(spec, "_initializing", False) is True
+
+
+def recursive_modules() -> list[str]:
+    """Return the modules that used an executor when this worker, or its owner, imported them."""
+    return sorted(_recursive.union(_world.get("recursive", ())))
+
+
+def forget_recursive_modules() -> None:
+    """Forget those of this interpreter: it has dropped its modules."""
+    _recursive.clear()
+
+
+class RecursiveImports:
+    """A finder for sys.meta_path that refuses to import such a module again."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Raise RuntimeError for one of those; leave all other modules to other finders."""
+        if name in _world["recursive"]:
+            raise RuntimeError(
+                f"module {name!r} uses an InterpreterPoolExecutor while it is imported, and what "
+                f"it submits has each worker import it again, and so on without end: put that "
+                f"into a function that the program calls"
+            )
 
 
 # ---- callables ----

@@ -4,6 +4,7 @@ Output, exits and main modules need processes of their own: see `isolated`.
 """
 
 import asyncio
+import importlib
 import os
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 import world_tasks as tasks
 
 from interp_executor import InterpreterPoolExecutor
+from interp_executor._errors import NotLoadedError
 
 
 @pytest.fixture
@@ -88,6 +90,74 @@ def test_the_arguments_of_the_program_are_there(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["program", "--option", "é"])
     assert executor.submit(tasks.argv).result() == ["program", "--option", "é"]
+
+
+@pytest.mark.parametrize("lane", [None, "process"])
+def test_the_environment_is_that_of_the_main_program_when_a_lease_begins(
+    lane: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IX_TEST_STAYS", "before")
+    monkeypatch.setenv("IX_TEST_GOES", "before")
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        view = executor.with_options(lane=lane)
+        assert view.submit(os.getenv, "IX_TEST_GOES").result() == "before"
+    monkeypatch.setenv("IX_TEST_STAYS", "after")
+    monkeypatch.setenv("IX_TEST_COMES", "new")
+    monkeypatch.delenv("IX_TEST_GOES")
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        view = executor.with_options(lane=lane)
+        assert view.submit(dict, os.environ.items()).result() == dict(os.environ)
+        assert view.submit(tasks.environment).result() == dict(os.environ)
+        shown = view.submit(tasks.run_command, "env", "-0").result()
+    assert "IX_TEST_STAYS=after" in shown.split("\0")
+    assert "IX_TEST_GOES" not in shown
+
+
+def test_what_stands_in_for_the_environment_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"PATH": "/of/a/dict"})
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        assert "PATH" in executor.submit(tasks.environment).result()
+
+
+RECURSIVE = """
+from functools import partial
+from interp_executor import InterpreterPoolExecutor
+def double(number):
+    return 2 * number
+class Number:
+    value = 1
+    def double(self):
+        return 2 * self.value
+with InterpreterPoolExecutor(2) as executor:
+    RESULTS = {results}
+"""
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        "list(executor.map(double, range(3)))",
+        "executor.submit(partial(double, 1)).result()",
+        "executor.submit(Number().double).result()",
+    ],
+)
+def test_a_module_that_has_itself_imported_by_its_workers_is_refused(
+    results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recursive_module.py").write_text(RECURSIVE.format(results=results))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NotLoadedError, match="module 'recursive_module' uses an Interp"):
+        importlib.import_module("recursive_module")
+
+
+def test_a_module_that_a_worker_imports_may_use_an_executor_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = "executor.submit(pow, 2, 5).result()\ndef table():\n    return RESULTS"
+    (tmp_path / "makes_a_table.py").write_text(RECURSIVE.format(results=table))
+    monkeypatch.syspath_prepend(tmp_path)
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        assert executor.submit(importlib.import_module("makes_a_table").table).result() == 32
 
 
 def test_warning_filters_of_the_caller_apply_in_the_worker() -> None:

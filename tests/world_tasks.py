@@ -35,6 +35,10 @@ def argv() -> list[str]:
     return list(sys.argv)
 
 
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
 def warn(category: type[Warning]) -> str:
     warnings.warn("from a task", category, stacklevel=1)
     return "went on"
