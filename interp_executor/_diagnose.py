@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
 
+from interp_executor._error_parts import text_of, type_name
 from interp_executor._errors import TransferError
-from interp_executor._outcome import text_of, type_name
 from interp_executor._serialize import dumps_attaching, dumps_by_value, pack_nothing
 
 TYPE_CHECKING = False

@@ -2,7 +2,9 @@
 
 An exception crosses with its type, arguments, attributes and notes, the exceptions of its
 ``__cause__``, ``__context__`` and group, and, at the root of the ``__cause__`` chain, the worker's
-formatted traceback. Each exception is pickled by itself, so that one that cannot cross costs only
+formatted traceback. It is put together as it was: neither its ``__init__`` nor a ``__new__`` in
+Python is called again. What of its arguments and attributes cannot cross is left out, and a note
+says so. Each exception is pickled by itself, so that one whose class cannot cross costs only
 itself: a ``TaskError`` with its name, message and traceback then stands in its place. It stands for
 all of them where one cannot even be looked at, since a property of its class raises.
 """
@@ -13,6 +15,7 @@ import _pickle
 import sys
 from collections import namedtuple
 
+from interp_executor._error_parts import LOST, put_together, take_apart, text_of, type_name
 from interp_executor._errors import (
     NotLoadedError,
     RemoteTraceback,
@@ -25,7 +28,7 @@ from interp_executor._errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NamedTuple
+    from typing import NamedTuple
 
     class _Node(NamedTuple):
         how: int
@@ -40,12 +43,6 @@ if TYPE_CHECKING:
 else:
     # One exception of the graph; others are named by their place in the list of nodes.
     _Node = namedtuple("_Node", "how data type_name message cause context suppress members")
-
-# How an exception is rebuilt.
-_PICKLED = 0  # pickle of the exception: __init__ is called again
-_RAW = 1  # pickle of (class, args, __dict__): __init__ is not called
-_GROUP = 2  # pickle of (class, message, __dict__), and the members
-_LOST = 3  # nothing crosses but the texts
 
 
 def encode(error: BaseException) -> bytes:
@@ -98,13 +95,7 @@ def _members(error: BaseException) -> tuple[BaseException, ...]:
 
 
 def _node(error: BaseException, places: dict[int, int]) -> _Node:
-    if isinstance(error, BaseExceptionGroup):
-        how, data = _take_apart(error, ((_GROUP, (type(error), error.message, _state(error))),))
-    else:
-        how, data = _take_apart(
-            error,
-            ((_PICKLED, error), (_RAW, (type(error), error.args, _state(error)))),
-        )
+    how, data = take_apart(error)
     return _Node(
         how,
         data,
@@ -117,61 +108,7 @@ def _node(error: BaseException, places: dict[int, int]) -> _Node:
     )
 
 
-def _take_apart(
-    error: BaseException, attempts: tuple[tuple[int, object], ...]
-) -> tuple[int, bytes]:
-    for how, value in attempts:
-        for dumps in (_dumps, _dumps_by_value):
-            try:
-                data = dumps(value)
-                if how != _PICKLED or _is_faithful(error, data):
-                    return how, data
-                break  # a pickle that rebuilds something else does so by value too
-            except BaseException:  # a __reduce__ may raise anything
-                continue
-    return _LOST, b""
-
-
-def _dumps(value: object) -> bytes:
-    return _pickle.dumps(value, 5)
-
-
-def _dumps_by_value(value: object) -> bytes:
-    import cloudpickle
-
-    data: bytes = cloudpickle.dumps(value, protocol=5)
-    return data
-
-
-def _is_faithful(error: BaseException, data: bytes) -> bool:
-    """Whether __init__ makes the same exception of the arguments again."""
-    try:
-        copy = _pickle.loads(data)
-        return type(copy) is type(error) and bool(copy.args == error.args)
-    except BaseException:  # as above
-        return False
-
-
-def _state(error: BaseException) -> dict[str, Any]:
-    return dict(vars(error))
-
-
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
-_module_of = type.__dict__["__module__"].__get__
-_qualname_of = type.__dict__["__qualname__"].__get__
-
-
-def type_name(kind: type) -> str:
-    """Return a class's name with its module, whatever its metaclass makes of these attributes."""
-    return f"{_module_of(kind)}.{_qualname_of(kind)}".removeprefix("builtins.")
-
-
-def text_of(error: BaseException) -> str:
-    """Return str() of an exception, whatever its class makes of that."""
-    try:
-        return str(error)
-    except BaseException as failure:
-        return f"(str() of it raises {type_name(type(failure))})"
 
 
 def decode(data: bytes) -> BaseException:
@@ -223,29 +160,14 @@ def _build(
 
 def _rebuild(node: _Node, members: list[BaseException], text: str) -> BaseException:
     try:
-        if node.how != _LOST:
-            return _load(node, members)
+        if node.how != LOST:
+            return put_together(node.how, node.data, members)
     except Exception as failure:
         lost = TaskError(node.type_name, node.message, text)
         reason = f"{type_name(type(failure))}: {text_of(failure)}"
-        lost.add_note(f"The exception's class cannot be loaded here: {reason}")
+        lost.add_note(f"The exception cannot be loaded here: {reason}")
         return lost
     return TaskError(node.type_name, node.message, text)
-
-
-def _load(node: _Node, members: list[BaseException]) -> BaseException:
-    loaded = _pickle.loads(node.data)
-    if node.how == _PICKLED:
-        error: BaseException = loaded
-        return error
-    kind, what, state = loaded
-    if node.how == _GROUP:
-        error = kind.__new__(kind, what, members)
-    else:
-        error = kind.__new__(kind, *what)
-        error.args = what
-    vars(error).update(state)
-    return error
 
 
 def _link(error: BaseException, node: _Node, built: dict[int, BaseException]) -> None:

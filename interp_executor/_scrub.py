@@ -114,6 +114,7 @@ _OURS = frozenset({"_pickle", "_compat_pickle", "copyreg", "_thread", "atexit", 
 
 def _is_ours(name: str) -> bool:
     return name in _OURS or name in {
+        "interp_executor._error_parts",
         "interp_executor._native",
         "interp_executor._outcome",
         "interp_executor._scrub",

@@ -238,10 +238,6 @@ def fail_with_ghost_in_group() -> NoReturn:
     raise ExceptionGroup("mixed", [ghost_class()("boo"), ValueError("plain")])
 
 
-def fail_with_lock_in_arguments() -> NoReturn:
-    raise ValueError("carries", threading.Lock())
-
-
 def fail_recursively(depth: int = 0) -> NoReturn:
     fail_recursively(depth + 1)
     raise AssertionError("unreachable")

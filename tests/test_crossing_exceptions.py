@@ -7,7 +7,7 @@ from typing import Any
 import crossing_tasks as tasks
 import pytest
 
-from interp_executor import InterpreterPoolExecutor, TaskError, TransferError
+from interp_executor import InterpreterPoolExecutor, TaskError
 from interp_executor._errors import RemoteTraceback
 
 
@@ -224,18 +224,6 @@ def test_a_group_keeps_what_can_cross_of_it(executor: InterpreterPoolExecutor) -
     assert "Ghost" in text
     assert "plain" in text
     assert executor.submit(tasks.echo, 1).result() == 1
-
-
-def test_an_exception_with_an_argument_that_cannot_cross_still_tells_its_story(
-    executor: InterpreterPoolExecutor,
-) -> None:
-    error = _failure(executor, tasks.fail_with_lock_in_arguments)
-    assert isinstance(error, (TaskError, TransferError))
-    text = _shown(error)
-    assert "ValueError" in text
-    assert "carries" in text
-    assert "lock" in text
-    assert "in fail_with_lock_in_arguments" in text
 
 
 def test_an_exception_that_refuses_to_pickle_still_arrives(
