@@ -469,9 +469,18 @@ def _map_by_submit(
             while futures:
                 for args in itertools.islice(items, 1):  # nothing is left without a buffersize
                     futures.insert(0, executor.submit(fn, *args))
-                yield futures.pop().result(None if end is None else end - monotonic())
+                yield _result_or_cancel(futures.pop(), None if end is None else end - monotonic())
         finally:
             for future in futures:
                 future.cancel()
 
     return results()
+
+
+def _result_or_cancel(future: Future[Any], timeout: float | None) -> Any:
+    """Return a future's result, or cancel it if that does not come in time."""
+    try:
+        return future.result(timeout)
+    finally:
+        future.cancel()  # without effect on one that is done
+        del future  # or an exception's traceback would keep it, and it the exception

@@ -3,6 +3,7 @@
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from itertools import count
 from typing import Any, NoReturn
 
@@ -320,6 +321,21 @@ def test_an_overridden_submit_may_refuse_an_item(rig: Rig) -> None:
     executor = rig.keep(rig.lane.subclass(submit=submit).make(max_workers=1))
     with pytest.raises(PermissionError):
         executor.map(tasks.echo, range(5))
+
+
+def test_a_timeout_cancels_what_an_overridden_submit_has_returned(rig: Rig) -> None:
+    """The one that was waited for, too."""
+    futures: list[Future[Any]] = []
+
+    def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        futures.append(Future())
+        return futures[-1]
+
+    executor = rig.keep(rig.lane.subclass(submit=submit).make(max_workers=1))
+    results = executor.map(tasks.echo, range(3), timeout=0)
+    with pytest.raises(TimeoutError):
+        next(results)
+    assert [future.cancelled() for future in futures] == [True] * 3
 
 
 def test_a_map_that_is_never_read_leaves_nothing(rig: Rig) -> None:
