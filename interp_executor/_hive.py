@@ -381,6 +381,9 @@ def set_idle_timeout(seconds: float | None) -> None:
     seconds : float or None
         At least 0; None means without limit. The default is 60.
     """
-    if seconds is not None and seconds < 0:
-        raise ValueError("seconds must be at least 0 or None")
+    if seconds is not None:
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"seconds must be a number of seconds or None, not {seconds!r}")
+        if not seconds >= 0:  # NaN is not either
+            raise ValueError(f"seconds must be at least 0 or None, not {seconds!r}")
     hive().set_idle_timeout(seconds)

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import hive_tasks
 import hostile_tasks
@@ -234,9 +235,23 @@ def test_an_idle_worker_ends_after_its_time() -> None:
     assert warm() == 0
 
 
-def test_an_idle_timeout_is_not_negative() -> None:
+@pytest.mark.parametrize("seconds", [-1, float("nan"), -float("inf")])
+def test_an_idle_timeout_is_at_least_0(seconds: float) -> None:
     with pytest.raises(ValueError, match="at least 0"):
-        set_idle_timeout(-1)
+        set_idle_timeout(seconds)
+
+
+@pytest.mark.parametrize("seconds", ["60", True])
+def test_an_idle_timeout_is_a_number(seconds: Any) -> None:
+    with pytest.raises(TypeError, match="number of seconds or None"):
+        set_idle_timeout(seconds)
+
+
+@pytest.mark.parametrize("seconds", [None, float("inf"), 1e300])
+def test_an_idle_worker_may_stay_for_ever(seconds: float | None) -> None:
+    set_idle_timeout(seconds)
+    first = thread_that_serves()
+    assert thread_that_serves() == first
 
 
 def test_idle_workers_close_at_once() -> None:
