@@ -1,5 +1,6 @@
 """Tasks that print, log and warn."""
 
+import io
 import logging
 import os
 import sys
@@ -32,6 +33,22 @@ def log_an_error(text: str) -> None:
         raise ValueError(text)
     except ValueError:
         logging.getLogger("tasks").exception("it failed", extra={"lock": threading.Lock()})
+
+
+def capture_what_is_logged(text: str) -> str:
+    logger, captured = logging.getLogger("tasks"), io.StringIO()
+    handler = logging.StreamHandler(captured)
+    logger.addHandler(handler)
+    log(text)
+    logger.removeHandler(handler)
+    return captured.getvalue()
+
+
+def log_without_propagation(text: str) -> None:
+    logger = logging.getLogger("tasks.apart")
+    logger.propagate = False
+    logger.addHandler(logging.StreamHandler(sys.stdout))
+    log(text, name=logger.name)
 
 
 def alternate(count: int) -> None:

@@ -110,6 +110,33 @@ def test_loggers_have_the_owners_levels(lane: str, caplog: pytest.LogCaptureFixt
     ]
 
 
+def test_handlers_of_a_task_get_its_records_as_well(
+    forwarding: InterpreterPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert forwarding.submit(output_tasks.capture_what_is_logged, "it").result() == "said it\n"
+    assert [record.getMessage() for record in caplog.records] == ["said it"]
+
+
+def test_records_that_do_not_propagate_stay_with_the_workers_handlers(
+    forwarding: InterpreterPoolExecutor,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    forwarding.submit(output_tasks.log_without_propagation, "it").result()
+    assert capsys.readouterr().out == "said it\n"
+    assert caplog.records == []
+
+
+def test_a_basic_configuration_in_a_worker_shows_no_record_twice(
+    lane: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure = output_tasks.configure_logging
+    with InterpreterPoolExecutor(1, initializer=configure, forward_output=True) as executor:
+        executor.with_options(lane=lane).submit(output_tasks.log, "it").result()
+    assert [record.getMessage() for record in caplog.records] == ["said it"]
+    assert capsys.readouterr() == ("", "")
+
+
 def test_output_and_records_keep_their_order(
     forwarding: InterpreterPoolExecutor, capsys: pytest.CaptureFixture[str]
 ) -> None:
