@@ -33,12 +33,16 @@ class Lanes:
 
     def __init__(self, executor: InterpreterPoolExecutor) -> None:
         executor._pool.reports = False
-        self.interpreter = executor.with_options(lane="interpreter")
-        self.process = executor.with_options(lane="process")
+        chosen = executor._options.get("lane")
+        # Not by a method of a subclass, which may need lanes for what it returns.
+        view = InterpreterPoolExecutor.with_options
+        self.interpreter = view(executor, lane=chosen or "interpreter")
+        self.process = view(executor, lane=chosen or "process")
+        self._may_fall_back = executor._pool.fallback and chosen is None
 
     def may_fall_back(self) -> bool:
         """Whether what does not load in an interpreter may run in a process."""
-        return self.process._pool.fallback
+        return self._may_fall_back
 
     def submit(self, in_process: bool, fn: Callable[..., Any], *args: object) -> Future[Any]:
         """Submit past what a subclass's own submit() does."""

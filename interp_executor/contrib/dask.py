@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
-    from typing import Any
+    from typing import Any, Self
 
 __all__ = ["DaskExecutor"]
 
@@ -38,8 +38,8 @@ __all__ = ["DaskExecutor"]
 class DaskExecutor(InterpreterPoolExecutor):
     """An InterpreterPoolExecutor that runs Dask's tasks without Dask in the workers.
 
-    It takes the same parameters. Pickled, it crosses as its parameters, so that ``LocalCluster``
-    can send it to the processes that it starts; each makes an executor of its own.
+    It takes the same parameters. Pickled, it crosses as these and its options, so that
+    ``LocalCluster`` can send it to the processes that it starts; each makes an executor of its own.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -52,7 +52,19 @@ class DaskExecutor(InterpreterPoolExecutor):
             dask.config.set({"distributed.worker.profile.enabled": False})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _make, self._parameters
+        return _make, (*self._parameters, self._options)
+
+    def with_options(self, **options: Any) -> Self:
+        """Return a view of this executor whose calls have other defaults, Dask's tasks as well.
+
+        Parameters
+        ----------
+        **options
+            Those of InterpreterPoolExecutor.with_options().
+        """
+        view = super().with_options(**options)
+        view._lanes = Lanes(view)
+        return view
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # type: ignore[override]
         """Submit a call; what Dask's schedulers submit is unwrapped.
@@ -122,8 +134,9 @@ class DaskExecutor(InterpreterPoolExecutor):
         return Crossing(self._lanes, _inside.work_out_all, ([call],), unwrapped.functions, finish)
 
 
-def _make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> DaskExecutor:
-    return DaskExecutor(*args, **kwargs)
+def _make(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> DaskExecutor:
+    executor = DaskExecutor(*args, **kwargs)
+    return executor.with_options(**options) if options else executor
 
 
 def _is_of_distributed(fn: Callable[..., Any]) -> bool:

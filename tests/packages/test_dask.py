@@ -15,7 +15,7 @@ from dask import delayed
 from dask._task_spec import Alias, DataNode, Dict, List, Set, Task, TaskRef, Tuple
 from isolated.script import run, write
 
-from interp_executor import InterpreterPoolExecutor
+from interp_executor import InterpreterPoolExecutor, TaskTimeoutError
 from interp_executor.contrib.dask import DaskExecutor
 
 
@@ -98,6 +98,21 @@ def test_the_executor_may_be_the_scheduler(pool: DaskExecutor) -> None:
     assert delayed(dask_tasks.increment)(1).compute(scheduler=pool) == 2
 
 
+def test_the_options_of_a_view_are_those_of_dasks_tasks(pool: DaskExecutor) -> None:
+    with dask.config.set(pool=pool.with_options(timeout=0.2)), pytest.raises(TaskTimeoutError):
+        delayed(dask_tasks.spin)(100_000_000).compute()
+    with dask.config.set(pool=pool.with_options(lane="process")):
+        process, *_ = delayed(dask_tasks.where)().compute()
+    assert process != os.getpid()
+    assert delayed(dask_tasks.where)().compute()[0] == os.getpid()
+
+
+def test_an_executor_of_processes_starts_no_interpreters_for_dask() -> None:
+    with DaskExecutor(1, lane="process") as executor, dask.config.set(pool=executor):
+        process, *_ = delayed(dask_tasks.where)().compute(scheduler="threads")
+    assert process != os.getpid()
+
+
 def test_a_plain_executor_runs_graphs_too() -> None:
     """Its workers import dask, which takes them a while, and errors lose their traceback."""
     with InterpreterPoolExecutor(1) as executor, dask.config.set(pool=executor):
@@ -112,6 +127,14 @@ def test_a_pickled_executor_is_made_anew() -> None:
         assert copy._thread_name_prefix == "mine"
         assert copy.submit(abs, -1).result() == 1
         copy.shutdown()
+
+
+def test_a_view_is_pickled_with_its_options() -> None:
+    with (
+        DaskExecutor(1) as executor,
+        pickle.loads(pickle.dumps(executor.with_options(lane="process"))) as copy,
+    ):
+        assert copy.submit(dask_tasks.where).result()[0] != os.getpid()
 
 
 CLUSTER = """
