@@ -9,25 +9,32 @@ from types import ModuleType
 from typing import Any
 
 
+class _Script(ModuleType):
+    """A script known by its path: multiprocessing, for one, asks for its __spec__, which is None.
+
+    Its globals have none: linecache warns of one that is there and None.
+    """
+
+    __spec__ = None
+
+    def __reduce__(self) -> tuple[Any, ...]:  # cloudpickle knows but plain modules
+        return __import__, (self.__name__,)
+
+
 def load(kind: str, where: str) -> ModuleType:
     """Load the script known by its module name or its path (see _serialize.find_main())."""
-    code, attributes = _by_name(where) if kind == "name" else _by_path(where)
-    module = ModuleType("__mp_main__")
-    module.__dict__.update(attributes)
-    if attributes["__loader__"] is None:  # linecache warns of one that is there and None
-        del module.__loader__, module.__spec__
+    code, module = _by_name(where) if kind == "name" else _by_path(where)
     previous = sys.modules["__main__"]
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     try:
         exec(code, module.__dict__)
     except BaseException:
-        sys.modules["__main__"] = previous
-        del sys.modules["__mp_main__"]
+        sys.modules["__main__"] = sys.modules["__mp_main__"] = previous
         raise
     return module
 
 
-def _by_name(name: str) -> tuple[Any, dict[str, object]]:
+def _by_name(name: str) -> tuple[Any, ModuleType]:
     from importlib.machinery import PathFinder
     from importlib.util import find_spec
 
@@ -38,19 +45,18 @@ def _by_name(name: str) -> tuple[Any, dict[str, object]]:
         code = spec.loader.get_code(name)  # type: ignore[attr-defined]
     if spec is None or code is None:
         raise ImportError(f"the main module {name!r} cannot be loaded in a worker", name=name)
-    attributes: dict[str, object] = {
-        "__file__": spec.origin,
-        "__package__": spec.parent,
-        "__loader__": spec.loader,
-        "__spec__": None,
-    }
-    return code, attributes
+    module = ModuleType("__mp_main__")
+    module.__file__, module.__package__ = spec.origin, spec.parent
+    module.__loader__, module.__spec__ = spec.loader, spec
+    return code, module
 
 
-def _by_path(path: str) -> tuple[Any, dict[str, object]]:
+def _by_path(path: str) -> tuple[Any, ModuleType]:
     from io import open_code
 
     with open_code(path) as file:
         source = file.read()
-    attributes: dict[str, object] = {"__file__": path, "__package__": None, "__loader__": None}
-    return compile(source, path, "exec"), attributes
+    module = _Script("__mp_main__")
+    module.__file__, module.__package__ = path, None
+    del module.__loader__, module.__spec__
+    return compile(source, path, "exec"), module

@@ -205,7 +205,8 @@ def _restore_logging() -> None:
 
 def _drop_user_modules(birth: _Birth) -> None:
     """Forget what was imported, but for the standard library: it costs, and holds no user state."""
-    sys.modules["__main__"] = birth.main
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = birth.main
+    _worker.main = None
     for namespace, names in birth.names:
         for name in namespace.keys() - names.keys():
             del namespace[name]

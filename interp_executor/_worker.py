@@ -29,14 +29,19 @@ _world: "dict[str, Any]" = {}
 # True while the main script is being loaded: an executor that submits then would recurse.
 loading_main = False
 
+# The main script as a module, once it is loaded.
+main: object = None
+
 # Whether code came by value, if only as text or in an object: see _scrub.is_clean().
 came_by_value = False
 
 
 def start(world: bytes) -> bytearray:
     """Set the interpreter up; return the byte that tells whether output is waiting."""
+    global main
     _output.install_streams()
-    if "__mp_main__" not in sys.modules:  # in a process of multiprocessing's it is loaded already
+    main = sys.modules.get("__mp_main__")  # a process of multiprocessing's has loaded it already
+    if main is None:
         _install_main()
     update_world(world)
     if _native.is_main_interpreter():
@@ -192,8 +197,9 @@ def _call(*args: object, fn: "Any", **kwargs: object) -> object:
 
 
 def _install_main() -> None:
-    """Let pickles that name __main__ load the main script on first need."""
-    sys.modules["__main__"].__dict__["__getattr__"] = _main_attribute
+    """Let pickles that name __main__ or __mp_main__ load the main script on first need."""
+    module = sys.modules["__mp_main__"] = sys.modules["__main__"]
+    module.__dict__["__getattr__"] = _main_attribute
 
 
 def _main_attribute(name: str) -> object:
@@ -204,10 +210,9 @@ def _main_attribute(name: str) -> object:
 
 def load_main() -> object:
     """Return the main script as a module, loading it once, as multiprocessing's spawn does."""
-    global loading_main
-    module = sys.modules.get("__mp_main__")
-    if module is not None and not loading_main:
-        return module
+    global loading_main, main
+    if main is not None:
+        return main
     if _world.get("main") is None:
         raise ImportError("the main module is not a script that a worker could load")
     if loading_main:
@@ -218,9 +223,10 @@ def load_main() -> object:
 
     loading_main = True
     try:
-        return load(*_world["main"])
+        main = load(*_world["main"])
     finally:
         loading_main = False
+    return main
 
 
 # ---- outcomes ----

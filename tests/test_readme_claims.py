@@ -75,6 +75,10 @@ SHOWN = {
         "isolated/test_fork.py::test_an_inherited_executor_refuses_to_work"
     ),
     "a task forks": "isolated/test_fork.py::test_a_task_cannot_fork",
+    "a task starts processes": (
+        "isolated/test_main_elsewhere.py::test_a_task_of_a_script_starts_processes "
+        "isolated/test_main_elsewhere.py::test_daemon_threads_are_refused_in_a_task"
+    ),
     "`max_tasks_per_child` recycles": (
         "test_options_and_stats.py::test_stats_count_interpreters_that_have_ended"
     ),
