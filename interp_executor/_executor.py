@@ -59,7 +59,7 @@ def _run_bytecode() -> None:
 
 
 def _configure() -> None:
-    """Give the C core what it calls in Python, and pickles from workers their main module."""
+    """Give the C core what it calls in Python."""
     _native.configure(
         types.SimpleNamespace(
             encode_callable=_serialize.encode_callable,
@@ -81,9 +81,6 @@ def _configure() -> None:
             future_base=Future,
         )
     )
-    _native.set_main_by_value(_serialize.find_main() is None)
-    if "__main__" in sys.modules:
-        sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
 
 
 _configure()
@@ -197,6 +194,7 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             raise ValueError(f"fallback must be 'process' or None, not {fallback!r}")
         _check_lane(lane)
         _check_seconds("grace", grace, least=0)
+        _serialize.find_main()  # which may be another now
         pool = Pool(max_workers, hive())
         pool.fallback = fallback is not None
         pool.mp_context = mp_context

@@ -9,6 +9,7 @@ import io
 import sys
 from _thread import RLock
 
+from interp_executor import _native
 from interp_executor._errors import TransferError
 
 TYPE_CHECKING = False
@@ -105,20 +106,39 @@ def resolve(module: object, qualname: str) -> object:
 def find_main() -> tuple[str, str] | None:
     """Say how the main module can be loaded again: ("name" or "path", which), or None.
 
-    None for a REPL, a notebook and ``-c``; then what it defines goes by value.
+    None for a REPL, a notebook and ``-c``; then what it defines goes by value. The main module may
+    be another than the last time: IPython's %run, for one, puts a script's in its place.
     """
     global _found_main
     main = sys.modules.get("__main__")
-    if _found_main is not None and _found_main[0] is main:
-        return _found_main[1]
-    found = _find_main(main)
-    if found is not None:
+    last, found = _found_main
+    if main is not last:
         # Once and for all: when a script has ended, CPython takes its __file__ away.
+        found = None if main in _notebooks else _find_main(main)
+        if found is None and main is not None:
+            _notebooks.add(main)
         _found_main = main, found
+        _native.set_main_by_value(found is None)
+        _sent_by_value.clear()
+        _native.forget_callables()
+    _name_main(main)
     return found
 
 
-_found_main: tuple[object, tuple[str, str]] | None = None
+_found_main: "tuple[ModuleType | None, tuple[str, str] | None]" = None, None
+
+# Main modules that are not loaded again, though %run -i leaves a __file__ in one. They are few.
+_notebooks: "set[ModuleType]" = set()
+
+
+def _name_main(main: "ModuleType | None") -> None:
+    """Let pickles from workers find the main module by its name there, if it is not that already.
+
+    What has that name by itself has been loaded by multiprocessing, or in a worker.
+    """
+    named = sys.modules.get("__mp_main__")
+    if main is not None and getattr(named, "__name__", None) != "__mp_main__":
+        sys.modules["__mp_main__"] = main
 
 
 def _find_main(main: object) -> tuple[str, str] | None:

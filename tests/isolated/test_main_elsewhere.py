@@ -25,6 +25,75 @@ def try_both(executor):
 """
 """Functions that find out whether a class is the same one here and in a worker."""
 
+WITH_POOL = """
+if __name__ == "__main__":
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        try_both(executor)
+    if "shared" in globals():
+        try_both(shared)
+"""
+
+
+def test_a_script_that_is_run_twice_in_one_process_is_loaded_anew(tmp_path: Path) -> None:
+    script = write(tmp_path / "script.py", TWO_WAYS + WITH_POOL)
+    source = f"""\
+import pathlib, runpy
+from interp_executor import InterpreterPoolExecutor
+
+with InterpreterPoolExecutor(1, reuse=True) as executor:
+    print(executor.submit(abs, -1).result())
+runpy.run_path({script!r}, run_name="__main__")
+path = pathlib.Path({script!r})
+path.write_text(path.read_text().replace("version = 1", "version = 2"))
+runpy.run_path({script!r}, run_name="__main__")
+"""
+    assert run("-c", source).stdout.splitlines() == ["1", "1 True 1", "2 True 2"]
+
+
+SESSION = """
+import pathlib, types
+
+def run_script(main, names):
+    # As IPython's %run does.
+    notebook = sys.modules["__main__"]
+    sys.modules["__main__"] = main
+    try:
+        vars(main).clear()
+        vars(main).update(names, __name__="__main__", __file__=script)
+        exec(compile(pathlib.Path(script).read_text(), script, "exec"), vars(main))
+    finally:
+        sys.modules["__main__"] = sys.modules["__mp_main__"] = notebook
+
+executor = InterpreterPoolExecutor(1)
+try_both(executor)
+main = types.ModuleType("__main__")
+for names in ({}, {}, {"shared": executor}):
+    run_script(main, names)
+    try_both(executor)
+__file__ = script  # which %run -i leaves there
+run_script(main, {})
+with InterpreterPoolExecutor(1) as another:
+    try_both(executor)
+    try_both(another)
+executor.shutdown()
+"""
+
+
+def test_a_notebook_runs_a_script_between_its_cells(tmp_path: Path) -> None:
+    script = write(
+        tmp_path / "script.py", TWO_WAYS.replace("version = 1", "version = 2") + WITH_POOL
+    )
+    result = run("-c", f"script = {script!r}\n" + TWO_WAYS + SESSION)
+    cells, scripts = "1 True 1", "2 True 2"
+    assert result.stdout.splitlines() == [
+        cells,
+        *(scripts, cells) * 2,
+        *(scripts, scripts, cells),
+        scripts,
+        *(cells, cells),
+    ]
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_process_of_multiprocessing_sends_objects_of_the_script(
     tmp_path: Path, method: str
