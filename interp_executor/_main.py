@@ -52,11 +52,15 @@ def _by_name(name: str) -> tuple[Any, ModuleType]:
 
 
 def _by_path(path: str) -> tuple[Any, ModuleType]:
+    from _frozen_importlib_external import MAGIC_NUMBER
     from io import open_code
+    from marshal import loads
 
     with open_code(path) as file:
-        source = file.read()
+        data = file.read()
     module = _Script("__mp_main__")
     module.__file__, module.__package__ = path, None
     del module.__loader__, module.__spec__
-    return compile(source, path, "exec"), module
+    if data.startswith(MAGIC_NUMBER):  # a .pyc: the code follows a header of 16 bytes
+        return loads(data[16:]), module
+    return compile(data, path, "exec"), module

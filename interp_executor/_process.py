@@ -482,11 +482,15 @@ def _why_not_started(epitaph: str, made: bool) -> str:
 
 
 def _is_guarded(path: str) -> bool:
-    """Whether a script has an ``if __name__ == "__main__":`` at its top level."""
+    """Whether a script has an ``if __name__ == "__main__":`` at its top level, for all we see."""
     import ast
 
     with open(path, "rb") as file:
-        tree = ast.parse(file.read())
+        source = file.read()
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # it is compiled, and cannot be looked at
+        return True
     return any(
         isinstance(node, ast.Name) and node.id == "__name__"
         for statement in tree.body

@@ -1,5 +1,6 @@
 """The main module where it is not a program's first one: replaced, in processes, in workers."""
 
+import py_compile
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,11 @@ if __name__ == "__main__":
         print(executor.submit(look).result())
 """
     assert run(write(tmp_path / "script.py", source)).stdout == "(None, False, True)\n"
+
+
+@pytest.mark.parametrize("lane", ["interpreter", "process"])
+def test_a_compiled_script_is_run(tmp_path: Path, lane: str) -> None:
+    source = TWO_WAYS + WITH_POOL.replace("reuse=True", f"lane={lane!r}")
+    compiled = tmp_path / "compiled.pyc"
+    py_compile.compile(write(tmp_path / "script.py", source), str(compiled), doraise=True)
+    assert run(str(compiled)).stdout == "1 True 1\n"
