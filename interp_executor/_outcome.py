@@ -206,10 +206,28 @@ def encode_unloadable(error: BaseException, what: str) -> bytes:
     """Encode that a worker could not load a task's callable or arguments because of error."""
     reason = str(error) or type(error).__name__
     outer = NotLoadedError(
-        f"a worker cannot load the task's {what}: {type(error).__name__}: {reason}"
+        f"a worker cannot load the task's {what}: {type(error).__name__}: {reason}{_hint(error)}"
     )
     outer.__cause__ = error
     return encode(outer)
+
+
+def _hint(error: BaseException) -> str:
+    """Return what to do about a name that the main script has in the owner alone."""
+    from interp_executor import _worker
+
+    script = _worker.main
+    if script is None or not isinstance(error, AttributeError):
+        return ""
+    # Before 3.14, pickle tells the module in its words alone; it may be what stood for the script.
+    words = text_of(error)
+    in_words = " on <module '__mp_main__'" in words or " on <module '__main__'" in words
+    if error.obj is not script and not in_words:
+        return ""
+    return (
+        ". Workers do not run what is under if __name__ == '__main__': what is defined there "
+        "belongs at the top level of the script"
+    )
 
 
 def encode_stopped(error: BaseException, late: bool, timeout: float) -> bytes | None:

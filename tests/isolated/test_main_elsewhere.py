@@ -239,3 +239,37 @@ def test_a_compiled_script_is_run(tmp_path: Path, lane: str) -> None:
     compiled = tmp_path / "compiled.pyc"
     py_compile.compile(write(tmp_path / "script.py", source), str(compiled), doraise=True)
     assert run(str(compiled)).stdout == "1 True 1\n"
+
+
+def test_what_only_the_guarded_part_defines_is_said_to_belong_outside(tmp_path: Path) -> None:
+    source = """\
+import enum, functools
+from interp_executor import InterpreterPoolExecutor
+
+if __name__ == "__main__":
+    def identity(value):
+        return value
+
+    class Guarded:
+        def method(self):
+            return 1
+
+    class Colour(enum.Enum):
+        RED = 1
+
+    with InterpreterPoolExecutor(1) as executor:
+        for call in (
+            (functools.partial(identity, 1),),
+            (Guarded().method,),
+            (Colour, 1),
+            (repr, Guarded()),
+            (list, [identity]),
+        ):
+            error = executor.submit(*call).exception()
+            text = str(error)
+            print(type(error).__name__, "under if __name__ == '__main__'" in text)
+        missing = executor.submit(functools.partial(getattr, 1), "missing").exception()
+        print(type(missing).__name__, "__main__" in str(missing))
+"""
+    lines = run(write(tmp_path / "script.py", source)).stdout.splitlines()
+    assert lines == ["NotLoadedError True"] * 5 + ["AttributeError False"]
