@@ -241,6 +241,23 @@ def test_a_compiled_script_is_run(tmp_path: Path, lane: str) -> None:
     assert run(str(compiled)).stdout == "1 True 1\n"
 
 
+def test_a_compiled_script_that_ends_its_processes_is_named(tmp_path: Path) -> None:
+    source = """\
+import os
+from interp_executor import InterpreterPoolExecutor
+
+if __name__ == "__main__":
+    with InterpreterPoolExecutor(1, lane="process") as executor:
+        print(executor.submit(abs, -1).exception())
+else:
+    os._exit(3)
+"""
+    compiled = tmp_path / "compiled.pyc"
+    py_compile.compile(write(tmp_path / "script.py", source), str(compiled), doraise=True)
+    result = run(str(compiled), check=False)  # the fork server may complain, too
+    assert f"the main module {str(compiled)!r} cannot be loaded" in result.stdout
+
+
 def test_what_only_the_guarded_part_defines_is_said_to_belong_outside(tmp_path: Path) -> None:
     source = """\
 import enum, functools
