@@ -15,9 +15,10 @@ ix_codec_init(struct ix_codec *codec, PyObject *helpers)
     codec->dump = PyUnicode_InternFromString("dump");
     codec->clear_memo = PyUnicode_InternFromString("clear_memo");
     codec->queues = PyUnicode_InternFromString(IX_QUEUES);
+    codec->connections = PyUnicode_InternFromString(IX_CONNECTIONS);
     codec->releases = ix_releases_here();
     if (codec->protocol == NULL || codec->dump == NULL || codec->clear_memo == NULL
-        || codec->queues == NULL || codec->releases == NULL
+        || codec->queues == NULL || codec->connections == NULL || codec->releases == NULL
         || bind(&codec->dumps_attaching, helpers, "dumps_attaching") < 0
         || bind(&codec->loads_attached, helpers, "loads_attached") < 0
         || bind(&codec->dumps_value, helpers, "dumps_value") < 0
@@ -51,6 +52,7 @@ ix_codec_clear(struct ix_codec *codec)
     Py_CLEAR(codec->dump);
     Py_CLEAR(codec->clear_memo);
     Py_CLEAR(codec->queues);
+    Py_CLEAR(codec->connections);
     Py_CLEAR(codec->dumps_attaching);
     Py_CLEAR(codec->loads_attached);
     Py_CLEAR(codec->dumps_value);

@@ -18,6 +18,8 @@
 
 /* Where the queues of interpreters are at home, from 3.14 on. */
 #define IX_QUEUES "concurrent.interpreters._queues"
+/* And multiprocessing's ends of pipes. */
+#define IX_CONNECTIONS "multiprocessing.connection"
 
 /* The first byte of everything that is encoded. */
 enum ix_tag {
@@ -41,7 +43,7 @@ enum ix_tag {
 struct ix_codec {
     PyObject *new_pickler; /* _pickle.Pickler, imported on first need */
     PyObject *pickle_loads;
-    PyObject *protocol, *dump, *clear_memo, *queues; /* constants */
+    PyObject *protocol, *dump, *clear_memo, *queues, *connections; /* constants */
     PyObject *dumps_attaching; /* (value, pack) -> bytes: a pickle; pack is its persistent_id */
     PyObject *loads_attached;  /* (bytes, unpack) -> value: and back again */
     PyObject
@@ -81,6 +83,8 @@ ix_releases_drain(struct ix_releases *releases)
 
 /* lend.c. Whether `value` is of a kind that is attached: large enough, or something to be lent. */
 bool ix_is_attachable(struct ix_codec *codec, PyObject *value);
+/* Whether it is an end of a pipe of multiprocessing's, which pickles as the number of its descriptor. */
+bool ix_is_connection(PyObject *value);
 /* Whether one is found in the lists, tuples, dicts and attributes that `value` is made of. It does not look everywhere: a
  * pickler finds the rest, when it has copied a bytearray, or left its UTF-8 form in a str. */
 bool ix_seems_to_hold_attachable(struct ix_codec *codec, PyObject *value);

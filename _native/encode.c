@@ -196,15 +196,24 @@ is_self_sufficient(struct ix_codec *codec, const char *data, size_t length)
     return !codec->main_by_value || !contains(data, length, "__main__");
 }
 
-/* Queues of interpreters can be pickled, but nobody keeps them alive on the way. */
+/* Whether the pickle may hold something of that module, whose name is given in both forms. */
 static bool
-has_queue(struct ix_codec *codec, const char *data, size_t length)
+names_module(const char *data, size_t length, PyObject *name, const char *text)
 {
     PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
-    int loaded = PyDict_Contains(modules, codec->queues);
+    int loaded = PyDict_Contains(modules, name);
     if (loaded < 0)
         PyErr_Clear(); /* no dict: the interpreter ends */
-    return loaded > 0 && contains(data, length, IX_QUEUES);
+    return loaded > 0 && contains(data, length, text);
+}
+
+/* Some things can be pickled that must not go so: queues of interpreters, which nobody keeps alive on the way, and
+ * connections, whose copies close the descriptor. Pickles of the other kind ask about each object. */
+static bool
+is_suspect(struct ix_codec *codec, const char *data, size_t length)
+{
+    return names_module(data, length, codec->queues, IX_QUEUES)
+           || names_module(data, length, codec->connections, IX_CONNECTIONS);
 }
 
 /* A plain pickle, behind its tag and size. As ix_pickle_plain(). */
@@ -221,7 +230,7 @@ put_plain(struct ix_codec *codec, struct ix_buffer *buffer, PyObject *value)
         size = buffer->length - body;
         memcpy(buffer->data + body - 8, &size, 8);
         if (is_self_sufficient(codec, buffer->data + body, size)
-            && !has_queue(codec, buffer->data + body, size))
+            && !is_suspect(codec, buffer->data + body, size))
             return 1;
         result = 0;
     }

@@ -98,6 +98,14 @@ ix_is_attachable(struct ix_codec *codec, PyObject *value)
     return !codec->leaves && (is_shared(codec, type) || is_queue(type));
 }
 
+bool
+ix_is_connection(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    return (type->tp_flags & Py_TPFLAGS_HEAPTYPE)
+           && is_type_of(type, "Connection", IX_CONNECTIONS, "Connection");
+}
+
 #define LOOKS 1024    /* at so many objects, which costs little beside pickling them */
 #define LOOKS_EACH 64 /* of one container, so that the first does not take them all */
 

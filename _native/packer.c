@@ -70,6 +70,14 @@ packer_refuse(struct packer *self, PyObject *buffer)
 
 /* ---- pickles with attachments ---- */
 
+/* Its copy would have the same descriptor, and close it when it goes. */
+static PyObject *
+refuse_connection(void)
+{
+    PyErr_SetString(PyExc_TypeError, "a copy would close its file descriptor");
+    return NULL;
+}
+
 /* Puts an attachment of `value` into the message; returns its address as an int. */
 static PyObject *
 attach(struct packer *self, PyObject *value)
@@ -91,6 +99,8 @@ packer_pack(struct packer *self, PyObject *value)
         refuse_use();
         return NULL;
     }
+    if (ix_is_connection(value))
+        return refuse_connection();
     if (!ix_is_attachable(self->codec, value))
         Py_RETURN_NONE;
     PyObject *key = PyLong_FromVoidPtr(value);

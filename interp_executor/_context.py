@@ -14,6 +14,7 @@ from contextvars import Context, ContextVar, copy_context
 from interp_executor._serialize import (
     dumps_attaching,
     dumps_call,
+    dumps_plain,
     encode_callable,
     loads_attached,
     names_lost_main,
@@ -58,7 +59,7 @@ def _travellers(context: Context) -> list[tuple[str, str, bytes]]:
         if place is None:
             continue
         try:
-            data = _pickle.dumps(value, 5)
+            data = dumps_plain(value)
         except Exception:
             continue
         if not names_lost_main(data):

@@ -27,6 +27,8 @@ _HINTS = {
     "main interpreter then combines",
     "multiprocessing.queues": "it belongs to processes; return values from tasks instead, or on "
     "Python 3.14 and later pass a concurrent.interpreters queue",
+    "multiprocessing.sharedctypes": "it belongs to processes; share memory with an "
+    "interp_executor.SharedBuffer instead",
     "multiprocessing.connection": "it belongs to processes; return values from tasks instead",
     "_thread": "locks do not work across interpreters; create it inside the task, or let tasks "
     "return what the main interpreter then combines",

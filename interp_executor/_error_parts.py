@@ -9,6 +9,8 @@ from __future__ import annotations
 import _pickle
 import copyreg
 
+from interp_executor._serialize import dumps_by_value, dumps_plain, pack_nothing
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,12 +44,10 @@ def take_apart(error: BaseException) -> tuple[int, bytes]:
 def _dumps(value: object) -> tuple[bytes, Any]:
     """Pickle what can be loaded again; return what that makes of it, too."""
     try:
-        data = _pickle.dumps(value, 5)
+        data = dumps_plain(value)
         return data, _pickle.loads(data)
     except BaseException:  # a __reduce__ may raise anything
-        import cloudpickle
-
-        data = cloudpickle.dumps(value, protocol=5)
+        data = dumps_by_value(value, pack_nothing)
         return data, _pickle.loads(data)
 
 

@@ -230,14 +230,14 @@ def _pass_on_text() -> None:
 
 def _portable(logging: "Any", record: "Any") -> bytes:
     """Pickle a record's attributes, with all that may not cross turned into text."""
-    import _pickle
+    from interp_executor._serialize import dumps_plain
 
     attributes = dict(vars(record), msg=record.getMessage(), args=None, exc_info=None)
     if record.exc_info and not record.exc_text:
         attributes["exc_text"] = logging.Formatter().formatException(record.exc_info)
     for name, value in attributes.items():
         try:
-            _pickle.dumps(value, 5)
+            dumps_plain(value)
         except Exception:
             attributes[name] = repr(value)
-    return _pickle.dumps(attributes, 5)
+    return dumps_plain(attributes)

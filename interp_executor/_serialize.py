@@ -159,6 +159,20 @@ def _find_main(main: object) -> tuple[str, str] | None:
 
 def pack_nothing(value: object) -> None:
     """Be a pickler's persistent_id where there are no attachments."""
+    kind = type(value)
+    if kind.__name__ == "Connection" and kind.__module__ == "multiprocessing.connection":
+        # As the C core's persistent_id has it.
+        raise TypeError("a copy would close its file descriptor")
+
+
+def dumps_plain(value: object) -> bytes:
+    """Pickle a value, or raise where that would send the number of a file descriptor."""
+    import _pickle
+
+    data = _pickle.dumps(value, 5)
+    if b"multiprocessing.connection" in data:
+        return dumps_attaching(value, pack_nothing)  # which asks about each object
+    return data
 
 
 def dumps_attaching(value: object, pack: "Pack") -> bytes:
@@ -312,11 +326,9 @@ def dumps_call(args: tuple[object, ...], kwargs: dict[str, object], pack: "Pack"
 
 def encode_arguments(args: tuple[object, ...]) -> bytes:
     """Encode the arguments of a call as the C codec encodes those that need pickle."""
-    import _pickle
-
     data = None
     try:
-        data = _pickle.dumps((args, {}), 5)
+        data = dumps_plain((args, {}))
     except Exception:  # explained below, if they cannot cross by value either
         pass
     if data is None or (b"__main__" in data and find_main() is None):

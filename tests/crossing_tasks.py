@@ -262,6 +262,16 @@ def make_lock() -> Any:
     return threading.Lock()
 
 
+def make_connection() -> Any:
+    import multiprocessing
+
+    return multiprocessing.Pipe()[0]
+
+
+def raise_connection() -> NoReturn:
+    raise ValueError(make_connection())
+
+
 def make_deep_lock() -> dict[str, Any]:
     return {"outer": [1, {"inner": Holder(threading.Lock())}]}
 

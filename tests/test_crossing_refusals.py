@@ -1,5 +1,6 @@
 """What cannot cross fails its own future at once, and the error names what and where."""
 
+import gc
 import io
 import multiprocessing
 import os
@@ -10,12 +11,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from multiprocessing.connection import Connection
 from typing import Any
 
 import crossing_tasks as tasks
 import pytest
 
-from interp_executor import InterpreterPoolExecutor, TransferError
+from interp_executor import InterpreterPoolExecutor, TaskError, TransferError
 
 
 def _refusal(future: Future[Any]) -> TransferError:
@@ -220,6 +222,63 @@ def test_a_multiprocessing_primitive_says_what_to_use_instead(
         assert "queue" in text.lower()
         thing.close()
         thing.join_thread()
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    """An end of a pipe, which must be open in the end, and nobody else's."""
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        yield theirs
+        gc.collect()
+        theirs.send("still open")
+        assert ours.recv() == "still open"
+
+
+@pytest.mark.parametrize("lane", ["interpreter", "process"])
+def test_a_connection_is_refused_wherever_it_is(
+    executor: InterpreterPoolExecutor, connection: Connection, lane: Any
+) -> None:
+    """Pickle would send the number of its file descriptor, which the copy closes in the end."""
+    view = executor.with_options(lane=lane)
+    large = memoryview(bytes(1 << 20))  # with it, arguments are pickled in another way
+    futures = [
+        view.submit(tasks.echo, connection),
+        view.submit(tasks.echo, [{"key": connection}]),
+        view.submit(tasks.echo, tasks.Holder(connection)),
+        view.submit(tasks.echo, large, connection),
+        view.submit(tasks.echo, [lambda: 1, connection]),
+        view.submit(lambda: connection),
+        view.submit(connection.fileno),
+        view.submit(tasks.Holder(connection).get),
+    ]
+    for future in futures:
+        error = _refusal(future)
+        _names(error, "multiprocessing.connection.Connection", "return values from tasks instead")
+
+
+@pytest.mark.parametrize("lane", ["interpreter", "process"])
+def test_a_connection_as_result_is_refused(executor: InterpreterPoolExecutor, lane: Any) -> None:
+    view = executor.with_options(lane=lane)
+    _names(_refusal(view.submit(tasks.make_connection)), "Connection", "instead")
+    error = view.submit(tasks.raise_connection).exception()
+    assert isinstance(error, TaskError)
+    _names(error, "ValueError", "Connection")
+
+
+@pytest.mark.parametrize("lane", ["interpreter", "process"])
+def test_a_connection_for_an_initializer_is_refused(connection: Connection, lane: Any) -> None:
+    with InterpreterPoolExecutor(1, "", abs, (connection,), lane=lane) as executor:
+        error = executor.submit(abs, 1).exception(timeout=30)
+    assert error is not None
+    _names(Exception(error, error.__cause__), "multiprocessing.connection.Connection")
+
+
+def test_a_shared_value_of_multiprocessing_says_what_to_use_instead(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    value = multiprocessing.get_context("spawn").Value("i")
+    _names(_refusal(executor.submit(tasks.echo, value)), "SharedBuffer instead")
 
 
 def test_refusals_among_tasks_that_work_stay_with_their_futures(
