@@ -201,7 +201,7 @@ load_by_value(struct ix_worker *worker, struct ix_callable *callable)
 {
     size_t length;
     PyObject *loaded = NULL;
-    if (callable->id == 0 || worker->refused != NULL
+    if (callable->form > IX_FORM_IN_MAIN || worker->refused != NULL
         || !(PyErr_ExceptionMatches(PyExc_ImportError)
              || PyErr_ExceptionMatches(PyExc_AttributeError)))
         return NULL;

@@ -10,6 +10,7 @@
 #include "state.h"
 
 /* The form of a callable that goes by value: BY_VALUE of _serialize.py. */
+#define IX_FORM_IN_MAIN 1 /* this one and the one below: by name */
 #define IX_FORM_BY_VALUE 3
 
 /* The worker's end of things: objects of its interpreter, and nobody else's. */

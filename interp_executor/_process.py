@@ -130,7 +130,7 @@ class WorkerProcess:
         if unloaded is not None and self._update_world():
             answer = self._send(question, *of_callable, *call.rest, None)
             unloaded = answer[0][-1]
-        if unloaded == "callable" and call.number != 0:
+        if unloaded == "callable" and call.form <= _serialize.IN_MAIN:
             try:
                 by_value = self._pool.by_value(call.form, call.data)
             except Exception:

@@ -7,6 +7,7 @@ otherwise explained.
 
 import io
 import sys
+from _functools import _lru_cache_wrapper  # type: ignore[import-not-found]
 from _thread import RLock
 
 from interp_executor import _native
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FunctionType = type(lambda: None)
 BuiltinFunctionType = type(len)
+_NAMED = (FunctionType, BuiltinFunctionType, type, _lru_cache_wrapper)
 
 # The forms of a callable's bytes, as _worker.load_callable() reads them.
 BY_REFERENCE = 0  # module, NUL, qualified name
@@ -54,8 +56,8 @@ def encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes, int]:
 
 
 def _encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes]:
-    if isinstance(fn, (FunctionType, BuiltinFunctionType, type)):
-        place = _reference(fn)
+    if isinstance(fn, _NAMED):
+        place = reference_to(fn)
         if place is not None and place not in _sent_by_value:
             return True, *place
         return False, BY_VALUE, _by_value(fn, "the callable", pack)
@@ -77,12 +79,11 @@ def send_by_value(form: int, data: bytes) -> bytes:
     module, name = "__main__", data.decode()
     if form == BY_REFERENCE:
         module, _, name = name.partition("\0")
-    encoded = _by_value(resolve(sys.modules.get(module), name), "the callable", pack_nothing)
     _sent_by_value.add((form, data))
-    return encoded
+    return _by_value(resolve(sys.modules.get(module), name), "the callable", pack_nothing)
 
 
-def _reference(fn: object) -> tuple[int, bytes] | None:
+def reference_to(fn: object) -> tuple[int, bytes] | None:
     """How a worker finds fn by its name, or None if it cannot."""
     module = getattr(fn, "__module__", None)
     name = getattr(fn, "__qualname__", None)
@@ -226,8 +227,15 @@ def _classes(by_value: bool = False) -> type[_Classes]:
 
         # Made anew after a scrub, which drops cloudpickle: of the old one, only ruins are left.
         if not issubclass(_Classes.CloudPickler or object, cloudpickle.Pickler):
+            from interp_executor._reducers import REDUCERS
+
+            table = cloudpickle.Pickler.dispatch_table
+            # In one dict with cloudpickle's own, since each that is looked into costs.
+            table = table.new_child({**table.maps[0], **REDUCERS})
             _Classes.CloudPickler = type(
-                "CloudPickler", (cloudpickle.Pickler,), {"__slots__": ("persistent_id",)}
+                "CloudPickler",
+                (cloudpickle.Pickler,),
+                {"__slots__": ("persistent_id",), "dispatch_table": table},
             )
     return _Classes
 
@@ -249,14 +257,24 @@ def names_lost_main(data: bytes) -> bool:
 
 def _by_value(value: object, place: str, pack: "Pack" = pack_nothing) -> bytes:
     try:
-        is_at_home = isinstance(value, (FunctionType, type)) and value.__module__ != "__main__"
-        # A function is not to be tied to a module where no worker finds it.
-        with TakenByValue(value.__module__ if is_at_home else None):
+        with TakenByValue(_home_of(value)):
             return dumps_by_value(value, pack)
     except Exception as error:
         from interp_executor._diagnose import transfer_error
 
         raise transfer_error(value, place, error, pack) from error
+
+
+def _home_of(value: object) -> str | None:
+    """Return the module that a callable is not to be tied to, since no worker finds it there.
+
+    What is taken by value of a main script may use what workers do find in it.
+    """
+    if not isinstance(value, _NAMED):
+        return None
+    if value.__module__ != "__main__" or (IN_MAIN, value.__qualname__.encode()) in _sent_by_value:
+        return value.__module__
+    return None
 
 
 # How many threads want a module taken by value, and the lock for that: a __del__ may submit within.

@@ -5,6 +5,7 @@ import dataclasses
 import enum
 import functools
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -28,6 +29,10 @@ def count_calls() -> int:
 
 def call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
+
+
+def name_of_stream(stream: object) -> str:
+    return next(name for name in ("stdout", "stderr") if stream is getattr(sys, name))
 
 
 def type_name(value: object) -> str:

@@ -206,6 +206,81 @@ def test_lambdas_as_arguments_cross(executor: InterpreterPoolExecutor) -> None:
     assert list(executor.map(tasks.call, [lambda: 1, lambda: 2])) == [1, 2]
 
 
+def test_a_cached_local_function_crosses_with_its_parameters(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    @functools.lru_cache(maxsize=7, typed=True)
+    def fibonacci(number: int) -> int:
+        """Call itself through its cache."""
+        return number if number < 2 else fibonacci(number - 1) + fibonacci(number - 2)
+
+    vars(fibonacci)["note"] = "kept"
+
+    def look() -> tuple[Any, ...]:
+        value, info = fibonacci(50), fibonacci.cache_info()
+        return value, info.misses, fibonacci.cache_parameters(), vars(fibonacci)["note"]
+
+    fibonacci(3)  # its results stay here
+    assert executor.submit(fibonacci, 50).result() == 12586269025
+    parameters = {"maxsize": 7, "typed": True}
+    assert executor.submit(look).result() == (12586269025, 51, parameters, "kept")
+    assert executor.submit(tasks.call, functools.cache(math.sqrt), 9).result() == 3
+    assert executor.submit(fibonacci.__wrapped__, 9).result() == 34
+
+
+def test_a_local_class_with_a_cached_method_crosses(executor: InterpreterPoolExecutor) -> None:
+    class Local:
+        @functools.cache  # noqa: B019 - few instances
+        def double(self, value: int) -> int:
+            return 2 * value
+
+        @classmethod
+        def name(cls) -> str:
+            return cls.__name__
+
+    assert executor.submit(Local().double, 4).result() == 8
+    assert executor.submit(Local.name).result() == "Local"
+    assert executor.submit(tasks.type_name, Local()).result().endswith("Local")
+
+
+def test_a_cached_function_that_a_worker_finds_keeps_its_results_there(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    cached = tasks.cached
+
+    def misses() -> int:
+        cached(4)
+        return cached.cache_info().misses
+
+    assert [executor.submit(misses).result() for _ in range(2)] == [1, 1]
+    assert [executor.submit(cached, 4).result() for _ in range(2)] == [12, 12]
+    assert executor.submit(misses).result() == 1
+
+
+def test_a_local_generic_function_crosses(executor: InterpreterPoolExecutor) -> None:
+    @functools.singledispatch
+    def kind(value: object) -> str:
+        return "something"
+
+    @kind.register
+    def _(value: int) -> str:
+        return "a number"
+
+    class Local:
+        @functools.singledispatchmethod
+        def kind(self, value: object) -> str:
+            return kind(value)
+
+        @kind.register
+        def _(self, value: bool) -> str:
+            return "a truth"
+
+    assert kind(1) == "a number"
+    assert [executor.submit(kind, each).result() for each in (1, "")] == ["a number", "something"]
+    results = [executor.submit(Local().kind, each).result() for each in (True, 1)]
+    assert results == ["a truth", "a number"]
+
+
 def test_a_function_made_by_exec_crosses(executor: InterpreterPoolExecutor) -> None:
     namespace: dict[str, Any] = {}
     exec("def made(value):\n    return value * 2", namespace)
@@ -219,6 +294,18 @@ def test_a_function_of_a_module_that_only_exists_here_goes_by_value(
     exec("factor = 3\ndef scale(value):\n    return value * factor", vars(module))
     monkeypatch.setitem(sys.modules, "made_up_module", module)
     assert executor.submit(module.scale, 4).result() == 12
+
+
+def test_a_cached_function_of_a_module_that_only_exists_here_goes_by_value(
+    executor: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("made_up_module")
+    source = "import functools\n@functools.cache\ndef scale(value):\n    return value * 3\n"
+    exec(source + "def scale_all(*values):\n    return [scale(v) for v in values]", vars(module))
+    monkeypatch.setitem(sys.modules, "made_up_module", module)
+    assert executor.submit(module.scale, 4).result() == 12
+    assert executor.submit(module.scale_all, 4, 5).result() == [12, 15]
+    assert executor.with_options(lane="process").submit(module.scale, 5).result() == 15
 
 
 def test_a_function_shadowed_by_another_of_its_name_goes_by_value(

@@ -1,5 +1,6 @@
 """What cannot cross fails its own future at once, and the error names what and where."""
 
+import contextlib
 import gc
 import io
 import multiprocessing
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import crossing_tasks as tasks
@@ -88,6 +90,31 @@ def test_the_type_is_named(
         _names(_refusal(executor.submit(tasks.echo, thing)), type_name)
     finally:
         getattr(thing, "close", lambda: None)()
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "a", "rb"])
+def test_an_open_file_is_refused_in_every_mode(
+    executor: InterpreterPoolExecutor, tmp_path: Path, mode: str
+) -> None:
+    """Cloudpickle alone would send the text of one that can be read."""
+    path = tmp_path / "file"
+    path.write_text("text")
+    with path.open(mode) as file:
+        for future in (executor.submit(tasks.echo, file), executor.submit(lambda: file)):
+            _names(_refusal(future), "_io.", "open the file inside the task and pass its path")
+
+
+def test_an_open_file_as_result_is_refused(executor: InterpreterPoolExecutor) -> None:
+    error = _refusal(executor.submit(open, __file__))
+    _names(error, "TextIOWrapper", "open the file inside the task")
+
+
+def test_the_standard_streams_are_those_of_the_worker(executor: InterpreterPoolExecutor) -> None:
+    with open(os.devnull, "w") as out, open(os.devnull, "w") as err:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            names = [executor.submit(tasks.name_of_stream, each).result() for each in (out, err)]
+        _names(_refusal(executor.submit(tasks.name_of_stream, out)), "open the file")
+    assert names == ["stdout", "stderr"]
 
 
 def test_the_position_of_an_argument_is_named(executor: InterpreterPoolExecutor) -> None:

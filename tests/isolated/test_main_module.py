@@ -226,7 +226,29 @@ with InterpreterPoolExecutor(max_workers=2) as executor:
     assert result.stdout.count("loading") <= 3
 
 
+def test_what_only_the_guarded_part_defines_may_be_cached(tmp_path: Path) -> None:
+    source = """\
+import functools
+from interp_executor import InterpreterPoolExecutor
+
+if __name__ == "__main__":
+    @functools.cache
+    def increase(value):
+        return value + 1
+
+    def increase_twice(value):
+        return increase(increase(value))
+
+    with InterpreterPoolExecutor(max_workers=1) as executor:
+        print(executor.submit(increase_twice, 1).result(), executor.submit(increase, 1).result())
+        view = executor.with_options(lane="process")
+        print(view.submit(increase_twice, 1).result(), view.submit(increase, 1).result())
+"""
+    assert run(write(tmp_path / "script.py", source)).stdout == "3 2\n3 2\n"
+
+
 PLAIN = """\
+import functools
 from interp_executor import InterpreterPoolExecutor
 
 calls = 0
@@ -242,16 +264,24 @@ def double(value):
 class Thing:
     def __init__(self, value):
         self.value = value
+    @functools.cache
+    def get(self):
+        return self.value
+
+@functools.cache
+def triple(value):
+    return 3 * value
 
 executor = InterpreterPoolExecutor(max_workers=1)
 print([executor.submit(count).result() for _ in range(2)])
 print(executor.submit(lambda: Thing(5)).result().value)
 print(type(executor.submit(Thing, 5).result()) is Thing)
 print(list(executor.map(double, [1, 2, 3])))
+print(list(executor.map(triple, [1, 2, 3])), executor.submit(Thing(6).get).result())
 executor.shutdown()
 """
 
-FRESH = ["[1, 1]", "5", "True", "[2, 4, 6]"]
+FRESH = ["[1, 1]", "5", "True", "[2, 4, 6]", "[3, 6, 9] 6"]
 """By value, each task sees a fresh copy of the globals that its function uses."""
 
 
