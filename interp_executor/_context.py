@@ -1,7 +1,8 @@
 """Calls that asyncio.to_thread() wraps in a context: what travels of it, and the function.
 
 A ``ContextVar`` is known by its identity, so a variable travels if a module has it as a global,
-under which the worker finds its own, and if its value can be pickled. The rest is dropped.
+under which the worker finds its own, and if its value can be pickled and loaded there. The rest is
+dropped.
 """
 
 from __future__ import annotations
@@ -92,13 +93,39 @@ def decode_in_context(
     fn = load_callable(form, function, unpack)
     args, kwargs = loads_attached(call, unpack)
     context = copy_context()
-    for module, name, value in travellers:
-        __import__(module)
-        variable = resolve(sys.modules[module], name)
-        if isinstance(variable, ContextVar):
-            context.run(variable.set, _pickle.loads(value))
+    for traveller in travellers:
+        _arrive(context, *traveller)
 
     def run_in_context(*more: object, **keywords: object) -> object:
         return context.run(fn, *args, *more, **{**kwargs, **keywords})
 
     return run_in_context
+
+
+# Modules of variables that could not be imported, with the path at that time: to try costs much.
+_not_imported: dict[str, list[str]] = {}
+
+
+def _arrive(context: Context, module: str, name: str, value: bytes) -> None:
+    """Set a variable that has travelled, or drop it: the call may have nothing to do with it."""
+    if not _import(module):
+        return
+    try:
+        variable = resolve(sys.modules[module], name)
+        if isinstance(variable, ContextVar):
+            context.run(variable.set, _pickle.loads(value))
+    except Exception:  # the main script cannot be loaded, or what the value consists of
+        return
+
+
+def _import(module: str) -> bool:
+    if module in sys.modules:
+        return True
+    if _not_imported.get(module) == sys.path:
+        return False
+    try:
+        __import__(module)
+    except Exception:  # who needs the variable meets the same, where it is to be dealt with
+        _not_imported[module] = sys.path[:]
+        return False
+    return True

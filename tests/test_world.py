@@ -4,15 +4,18 @@ Output, exits and main modules need processes of their own: see `isolated`.
 """
 
 import asyncio
+import contextvars
 import importlib
 import os
 import sys
 import threading
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import needs_refusing
 import pytest
 import world_tasks as tasks
 
@@ -311,6 +314,49 @@ def test_a_context_variable_travels_through_to_thread(executor: InterpreterPoolE
         return await asyncio.to_thread(tasks.context_values)
 
     assert asyncio.run(main()) == ({"request": 17}, "unset")
+
+
+def test_a_context_variable_that_a_worker_cannot_have_is_dropped(
+    executor: InterpreterPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a module that is here alone, one of a module that refuses, one with such a value."""
+    module: Any = types.ModuleType("only_in_this_process")
+    module.variable = contextvars.ContextVar("of a module that is here alone")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    refusing = contextvars.ContextVar[int]("of a module that refuses")
+    monkeypatch.setattr(needs_refusing, "variable", refusing, raising=False)
+
+    async def main() -> list[Any]:
+        asyncio.get_running_loop().set_default_executor(executor)
+        module.variable.set(1)
+        refusing.set(2)
+        tasks.picklable.set(needs_refusing.name)
+        first = await asyncio.to_thread(os.getpid)
+        tasks.picklable.set("travels")
+        return [first, await asyncio.to_thread(tasks.context_values)]
+
+    assert asyncio.run(main()) == [os.getpid(), ("travels", "unset")]
+    assert executor.stats().moved == ()
+
+
+def test_a_context_variable_arrives_once_its_module_is_found(
+    executor: InterpreterPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "import contextvars\nvariable = contextvars.ContextVar('late', default='unset')\n"
+    (tmp_path / "late_variable.py").write_text(source + "def get():\n    return variable.get()\n")
+
+    async def main() -> tuple[int, str]:
+        asyncio.get_running_loop().set_default_executor(executor)
+        late.variable.set("travels")
+        return await asyncio.to_thread(abs, -1), await asyncio.to_thread(late.get)
+
+    executor.submit(abs, -1).result()  # the worker has the old path
+    monkeypatch.syspath_prepend(tmp_path)
+    late = __import__("late_variable")
+    try:
+        assert asyncio.run(main()) == (1, "travels")
+    finally:
+        del sys.modules["late_variable"]
 
 
 def test_a_context_variable_set_by_a_task_stays_in_its_own_context(
