@@ -56,10 +56,13 @@ def encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes, int]:
 
 
 def _encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes]:
-    if isinstance(fn, _NAMED):
+    is_named = isinstance(fn, _NAMED)
+    if is_named:
         place = reference_to(fn)
         if place is not None and place not in _sent_by_value:
             return True, *place
+    _refuse_asyncios_own(fn)
+    if is_named:
         return False, BY_VALUE, _by_value(fn, "the callable", pack)
     if type(fn).__module__ == "functools":
         from interp_executor._context import encode_in_context
@@ -68,6 +71,29 @@ def _encode_callable(fn: object, pack: "Pack") -> tuple[bool, int, bytes]:
         if data is not None:
             return False, IN_CONTEXT, data
     return False, *_encode_object(fn, pack)
+
+
+def _refuse_asyncios_own(fn: object) -> None:
+    """Refuse methods that asyncio gives to its default executor and that need a thread of here."""
+    owner = getattr(fn, "__self__", None)
+    events = sys.modules.get("asyncio.events")
+    if events is not None and isinstance(owner, events.AbstractEventLoop):
+        problem = (
+            "a method of an event loop; asyncio gives it to its default executor: leave asyncio's "
+            "debug mode, or pass this executor to run_in_executor() and do not make it the default"
+        )
+    elif getattr(fn, "__name__", "") in _READ_INTO and isinstance(owner, io.IOBase):
+        # asyncio's sendfile() calls it until the file is at its end, which the copies never are.
+        problem = (
+            "a method that reads a file, of which each task would have a copy; read it here, or "
+            "have a task open it; asyncio's sendfile() needs a default executor of threads"
+        )
+    else:
+        return
+    raise TransferError(f"the callable cannot cross to another interpreter: {problem}")
+
+
+_READ_INTO = ("readinto", "readinto1")
 
 
 # References that a worker could not resolve: what they name exists here alone.

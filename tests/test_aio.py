@@ -1,7 +1,9 @@
 """Running tasks from asyncio with interp_executor.aio."""
 
 import asyncio
+import io
 import os
+import socket
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,7 @@ from contextlib import aclosing
 import hive_tasks
 import pytest
 
-from interp_executor import InterpreterPoolExecutor, aio
+from interp_executor import InterpreterPoolExecutor, TransferError, aio
 
 
 def test_run_returns_the_result_and_raises_the_error() -> None:
@@ -175,6 +177,26 @@ def test_one_failure_in_a_task_group_cancels_the_other_calls() -> None:
     asyncio.run(main())
     os.close(read)
     os.close(write)
+
+
+def test_what_asyncio_itself_gives_to_its_default_executor_works_or_is_refused() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(InterpreterPoolExecutor(1))
+        if loop.get_debug():
+            with pytest.raises(TransferError, match="leave asyncio's debug mode"):
+                await loop.getaddrinfo("127.0.0.1", 80)
+        else:
+            assert (await loop.getaddrinfo("127.0.0.1", 80))[0][4] == ("127.0.0.1", 80)
+        assert (await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST))[0] == "127.0.0.1"
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            with pytest.raises(TransferError, match=r"sendfile\(\) needs .* threads"):
+                await loop.sock_sendfile(ours, io.BytesIO(b"text"))
+
+    asyncio.run(main(), debug=False)
+    asyncio.run(main(), debug=True)
 
 
 def test_any_other_executor_will_do() -> None:

@@ -1,5 +1,6 @@
 """What cannot cross fails its own future at once, and the error names what and where."""
 
+import asyncio
 import contextlib
 import gc
 import io
@@ -158,6 +159,23 @@ def test_a_callable_is_named(executor: InterpreterPoolExecutor) -> None:
     _names(_refusal(executor.submit(lambda: lock)), "lock")
     _names(_refusal(executor.submit(tasks.Holder(lock).get)), "lock")
     _names(_refusal(executor.submit(lock.acquire)), "lock")
+
+
+def test_a_method_that_reads_a_file_is_refused(executor: InterpreterPoolExecutor) -> None:
+    """Each call would read a copy, from the same place."""
+    file = io.BytesIO(b"text")
+    for method in (file.readinto, file.readinto1, io.BufferedReader(file).readinto):
+        _names(_refusal(executor.submit(method, bytearray(2))), "a copy", "threads")
+    assert executor.submit(file.getvalue).result() == b"text"
+
+
+def test_a_method_of_an_event_loop_says_what_to_do(executor: InterpreterPoolExecutor) -> None:
+    loop = asyncio.new_event_loop()
+    try:
+        _names(_refusal(executor.submit(loop.time)), "event loop", "run_in_executor()")
+        _names(_refusal(executor.submit(loop.is_running)), "event loop", "debug mode")
+    finally:
+        loop.close()
 
 
 def test_a_return_value_is_named(executor: InterpreterPoolExecutor) -> None:
