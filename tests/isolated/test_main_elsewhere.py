@@ -278,15 +278,16 @@ if __name__ == "__main__":
         for call in (
             (functools.partial(identity, 1),),
             (Guarded().method,),
-            (Colour, 1),
+            (repr, Colour.RED),
             (repr, Guarded()),
             (list, [identity]),
         ):
             error = executor.submit(*call).exception()
             text = str(error)
             print(type(error).__name__, "under if __name__ == '__main__'" in text)
+        print(executor.submit(Colour, 1).result() is Colour.RED)  # by value, as functions go
         missing = executor.submit(functools.partial(getattr, 1), "missing").exception()
         print(type(missing).__name__, "__main__" in str(missing))
 """
     lines = run(write(tmp_path / "script.py", source)).stdout.splitlines()
-    assert lines == ["NotLoadedError True"] * 5 + ["AttributeError False"]
+    assert lines == ["NotLoadedError True"] * 5 + ["True", "AttributeError False"]
