@@ -223,14 +223,14 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         self._work_queue = _WorkQueue(pool)  # type: ignore[assignment]
         self._shutdown_lock = pool.lock
 
-    def map(
+    def map[T](
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int | None = None,
         buffersize: int | None = None,
-    ) -> Iterator[Any]:
+    ) -> Iterator[T]:
         """Return an iterator over fn(*items), items taken from the iterables side by side.
 
         Parameters

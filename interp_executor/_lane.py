@@ -68,6 +68,7 @@ class Call:
                 "it carries something that is shared with it (a SharedBuffer, a writable view or "
                 "an interpreters' queue), and what a process writes there would be lost: pass a "
                 "read-only view, or the data itself",
+                ways_out="",
             )
 
 

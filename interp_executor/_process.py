@@ -38,20 +38,32 @@ if TYPE_CHECKING:
 
 def default_context() -> Any:
     """Return the multiprocessing context of executors that were given none."""
-    serves = "forkserver" in multiprocessing.get_all_start_methods() and not _forked
+    serves = "forkserver" in multiprocessing.get_all_start_methods()
+    serves = serves and not _is_server_inherited()
     return multiprocessing.get_context("forkserver" if serves else "spawn")
 
 
-# Whether this process was forked from one that had processes: the fork server is that one's child,
-# and multiprocessing fails to find out whether it lives.
-_forked = False
+def _is_server_inherited() -> bool:
+    """Whether this process was forked from one with a fork server, whoever had started that.
+
+    multiprocessing takes it for its own child, and fails to find out whether it lives.
+    """
+    server = _fork_server()
+    if server is None:
+        return False
+    try:
+        os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
+
+
 _started: weakref.WeakSet[multiprocessing.process.BaseProcess] = weakref.WeakSet()
 
 
 def _begin_child() -> None:
     """Let go, in a forked child, of processes that only its parent can wait for."""
-    global _forked, _children_lock
-    _forked = True
+    global _children_lock
     _children_lock = threading.Lock()  # its holder may not have come along
     children: set[Any] = getattr(multiprocessing.process, "_children", set())
     children.difference_update(_started)

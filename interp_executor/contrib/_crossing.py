@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from interp_executor._errors import IncompatibleModuleError, NotLoadedError, TransferError
 from interp_executor._executor import InterpreterPoolExecutor
 from interp_executor._refusal import refused_module
-from interp_executor._serialize import TakenByValue
+from interp_executor._serialize import TakenByValue, dumps_by_value, pack_nothing
 from interp_executor.contrib import _inside
 
 TYPE_CHECKING = False
@@ -65,6 +65,8 @@ class Crossing(Future[object]):
         The functions that are called.
     finish : callable, optional
         Makes the result of the finished future of the worker; by default it is the worker's.
+    whole : callable, optional
+        Makes the calls as the adapted package does, where that loads: in a process.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Crossing(Future[object]):
         args: tuple[object, ...],
         functions: Iterable[Callable[..., object]],
         finish: Callable[[Future[Any]], object] = Future.result,
+        whole: Callable[[], object] | None = None,
     ) -> None:
         super().__init__()
         self._lanes = lanes
@@ -81,6 +84,7 @@ class Crossing(Future[object]):
         self._names = {_name(fn) for fn in functions}
         self._homes = {home for home, _ in self._names if home}
         self._finish = finish
+        self._whole = whole
         self._in_process = lanes.may_fall_back() and not self._names.isdisjoint(_need_process)
         self._by_value: set[str] | None = None  # the homes that went by value, last time
         self._extension = ""  # the one that refused, last time
@@ -103,6 +107,8 @@ class Crossing(Future[object]):
         data = None if self._in_process else self._encode_by_value()
         if data is not None:
             self._inner = self._lanes.submit(False, _inside.run_by_value, data)
+        elif self._in_process and self._whole is not None:
+            self._inner = self._lanes.submit(True, self._whole)
         else:
             self._inner = self._lanes.submit(self._in_process, run, *args)
         self._inner.add_done_callback(self._arrive)
@@ -192,13 +198,10 @@ def _name(fn: object) -> tuple[str, str]:
 
 
 def _dumps_by_value(value: object, homes: Iterable[str]) -> bytes:
-    import cloudpickle
-
     try:
         with TakenByValue(*homes):
-            data: bytes = cloudpickle.dumps(value, protocol=5)
+            return dumps_by_value(value, pack_nothing)
     except Exception as error:
         from interp_executor._diagnose import transfer_error
 
         raise transfer_error(value, "the calls", error) from error
-    return data

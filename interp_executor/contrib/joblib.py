@@ -73,9 +73,12 @@ class InterpretersBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
         return n_jobs
 
     def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> Future[Any]:
-        """Send one batch of calls to a worker; return its future."""
+        """Send one batch of calls to a worker; return its future.
+
+        To a process it goes as it is: there, it says how a Parallel within a task is to run.
+        """
         functions = [call[0] for call in func.items]
-        future = Crossing(self._lanes, _inside.run_calls, (func.items,), functions)
+        future = Crossing(self._lanes, _inside.run_calls, (func.items,), functions, whole=func)
         if callback is not None:
             future.add_done_callback(callback)
         return future

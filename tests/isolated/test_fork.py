@@ -250,6 +250,22 @@ with InterpreterPoolExecutor(2) as executor:
     assert _run(tmp_path, body).splitlines() == ["[0, 1, 4]", "b'5\\n'"]
 
 
+@leaves_interpreters
+def test_a_child_has_processes_where_its_parent_had_a_fork_server(tmp_path: Path) -> None:
+    """Of the program's own: nothing here has been told of it."""
+    body = """
+import multiprocessing
+process = multiprocessing.get_context("forkserver").Process(target=square, args=(1,))
+process.start()
+process.join()
+def child():
+    with InterpreterPoolExecutor(1, lane="process") as executor:
+        print(executor.submit(square, 4).result())
+print(in_child(child))
+"""
+    assert _run(tmp_path, body).split() == ["16", "7"]
+
+
 def test_a_task_cannot_fork(tmp_path: Path) -> None:
     body = """
 with InterpreterPoolExecutor(1) as executor:

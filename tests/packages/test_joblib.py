@@ -1,5 +1,6 @@
 """joblib's Parallel over our backend: what its own tests of backends do not ask."""
 
+import multiprocessing
 import os
 import sys
 import textwrap
@@ -11,6 +12,7 @@ joblib = pytest.importorskip("joblib")
 
 from isolated.script import run, write
 
+from interp_executor import TransferError
 from interp_executor.contrib import joblib as ours
 
 delayed, Parallel = joblib.delayed, joblib.Parallel
@@ -50,6 +52,53 @@ def test_a_function_whose_module_imports_joblib_goes_by_value() -> None:
         assert Parallel()(delayed(_double)(i) for i in range(4)) == [0, 2, 4, 6]
         assert set(Parallel()(delayed(_pid)(i) for i in range(4))) == {os.getpid()}
         assert Parallel()(delayed(lambda i: i + offset)(i) for i in range(3)) == [5, 6, 7]
+
+
+NESTED = """
+import multiprocessing
+from joblib import Parallel, delayed, parallel_config
+from joblib.parallel import get_active_backend
+from interp_executor.contrib.joblib import register
+
+def square(number):
+    return number * number
+
+def squares(count):
+    return Parallel(n_jobs=2)(delayed(square)(number) for number in range(count))
+
+def backend():
+    active, _ = get_active_backend()
+    return type(active).__name__, active.nesting_level
+
+if __name__ == "__main__":
+    register()
+    with parallel_config("interpreters", n_jobs=2):
+        print(Parallel()(delayed(squares)(3) for _ in range(2)))
+        print(Parallel()([delayed(backend)()]))
+"""
+
+
+def test_a_parallel_within_a_task_runs_in_threads_of_its_process(tmp_path: Path) -> None:
+    printed = run(write(tmp_path / "script.py", NESTED), warnings="default", check=False).stdout
+    assert printed.splitlines() == ["[[0, 1, 4], [0, 1, 4]]", "[('ThreadingBackend', 1)]"]
+
+
+@pytest.mark.parametrize("before", [[], [1, 2]], ids=["first", "once main goes by value"])
+def test_connections_and_files_are_refused(before: list[int], tmp_path: Path) -> None:
+    """Also where calls go by value, as those of this module do, which imports joblib."""
+    reader, writer = multiprocessing.Pipe()
+    with reader, writer, (tmp_path / "file").open("w") as file:
+        with joblib.parallel_config(backend="interpreters", n_jobs=2):
+            Parallel()(delayed(_double)(i) for i in before)
+            for harmful in (reader, file):
+                with pytest.raises(TransferError):
+                    Parallel()(delayed(_kind)(harmful) for _ in range(2))
+        writer.send("still open")
+        assert reader.recv() == "still open"
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def _double(value: int) -> int:
