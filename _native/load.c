@@ -28,7 +28,7 @@ start_python_side(struct ix_inside *inside, PyObject *module, PyObject *world)
     if (result < 0)
         return -1;
     inside->load_callable = PyObject_GetAttrString(module, "load_callable");
-    inside->update_world = PyObject_GetAttrString(module, "update_world");
+    inside->refresh_world = PyObject_GetAttrString(module, "refresh_world");
     inside->encode_raised = PyObject_GetAttrString(module, "encode_raised");
     inside->encode_unloadable = PyObject_GetAttrString(module, "encode_unloadable");
     inside->refused = PyObject_GetAttrString(module, "refused");
@@ -71,7 +71,7 @@ ix_inside_clear(struct ix_inside *inside)
     inside->callables = NULL;
     inside->ncallables = 0;
     Py_CLEAR(inside->load_callable);
-    Py_CLEAR(inside->update_world);
+    Py_CLEAR(inside->refresh_world);
     Py_CLEAR(inside->encode_raised);
     Py_CLEAR(inside->encode_unloadable);
     Py_CLEAR(inside->refused);
@@ -155,7 +155,7 @@ refresh_world(struct ix_worker *worker)
     PyObject *error = PyErr_GetRaisedException();
     char *world = ask_owner(worker, "world", NULL, &length);
     if (world != NULL) {
-        PyObject *result = PyObject_CallFunction(worker->inside.update_world, "y#", world,
+        PyObject *result = PyObject_CallFunction(worker->inside.refresh_world, "y#", world,
                                                  (Py_ssize_t)length);
         changed = result == Py_True;
         if (result == NULL)

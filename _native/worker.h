@@ -16,7 +16,7 @@
 /* The worker's end of things: objects of its interpreter, and nobody else's. */
 struct ix_inside {
     PyObject *load_callable;     /* (form, bytes) -> callable */
-    PyObject *update_world;      /* (bytes) -> whether anything changed */
+    PyObject *refresh_world;     /* (bytes) -> whether anything changed */
     PyObject *encode_raised;     /* (exception) -> bytes */
     PyObject *encode_unloadable; /* (exception, what) -> bytes */
     PyObject *refused;           /* (exception) -> the modules that refused to load, or None */

@@ -114,9 +114,9 @@ def _tell(data: bytes) -> bool:
     return True
 
 
-def update_world(world: bytes, large: Large) -> Answer:
-    """Take over the owner's world."""
-    return _worker.update_world(world), large
+def refresh_world(world: bytes, large: Large) -> Answer:
+    """Take over where the owner finds modules now; whether that has changed."""
+    return _worker.refresh_world(world), large
 
 
 def run(*call: Any) -> Answer:
@@ -146,5 +146,5 @@ def _work[T](what: Callable[..., T], *args: Any) -> T:
 
 
 _ANSWERS: dict[str, Callable[..., Answer]] = {
-    function.__name__: function for function in (update_world, run, run_items, flush)
+    function.__name__: function for function in (refresh_world, run, run_items, flush)
 }

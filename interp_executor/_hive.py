@@ -13,7 +13,7 @@ import threading
 import warnings
 import weakref
 
-from interp_executor import _exit, _native, _serialize, _worker
+from interp_executor import _exit, _native, _recursion, _serialize, _worker
 from interp_executor._service import Service
 from interp_executor._watchdog import Watchdog
 from interp_executor._worker_thread import WorkerThread
@@ -68,7 +68,7 @@ class Hive:
         worker = None
         try:
             _refuse_while_loading_main()
-            _worker.note_recursive_modules()
+            importing = _recursion.importing()
             with self._lock:
                 if self.closed and pool not in self._pools:
                     raise RuntimeError("cannot schedule new futures after interpreter shutdown")
@@ -77,10 +77,10 @@ class Hive:
                 if self._parked:
                     worker = self._parked[-1]
                     del self._parked[-1]
-                    worker.replaces = replaces
+                    worker.replaces, worker.importing = replaces, importing
                     worker.assign(pool)  # a worker that is on neither has been called off
             if worker is None:
-                worker = WorkerThread(self, pool, pool.next_name(), replaces)
+                worker = WorkerThread(self, pool, pool.next_name(), replaces, importing)
                 self._start(worker)
         except BaseException:
             if worker is not None and not worker.call_off():

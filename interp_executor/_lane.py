@@ -258,7 +258,7 @@ class ProcessLane(_native.Pool):
                 raise ProcessUnavailable(reason)
             from interp_executor._process import WorkerProcess
 
-            worker.process = WorkerProcess(self, worker.name)  # type: ignore[arg-type]
+            worker.process = WorkerProcess(self, worker.name, worker.importing)  # type: ignore[arg-type]
             with self.lock:
                 self.processes.add(worker.process)
         return worker.process

@@ -97,9 +97,10 @@ def why_unavailable(context: Any) -> str | None:
 class WorkerProcess:
     """The process of one worker, while it serves one pool."""
 
-    def __init__(self, pool: Pool, name: str) -> None:
+    def __init__(self, pool: Pool, name: str, importing: list[str] | None = None) -> None:
         self._pool = pool
         self._name = name
+        self._importing = importing  # modules, the thread that has asked for the worker
         self._context = pool.mp_context or default_context()
         self._process: Any = None  # of the context, which gives it its type
         self._channel: Channel | None = None
@@ -139,7 +140,7 @@ class WorkerProcess:
         of_callable = call.number, call.form, call.data
         answer = self._send(question, *of_callable, *call.rest, call.attached, large=call.large)
         unloaded = answer[0][-1]
-        if unloaded is not None and self._update_world():
+        if unloaded is not None and self._refresh_world():
             answer = self._send(question, *of_callable, *call.rest, None)
             unloaded = answer[0][-1]
         if unloaded == "callable" and call.form <= _serialize.IN_MAIN:
@@ -151,14 +152,14 @@ class WorkerProcess:
             answer = answer if second[0][-1] == "callable" else second
         return answer
 
-    def _update_world(self) -> bool:
-        """Send the owner's world if it has changed; return whether it had."""
+    def _refresh_world(self) -> bool:
+        """Send the owner's world if it has changed; return whether modules are found elsewhere."""
         world = _world.encode()
         if world == self._world:
             return False
-        self._send(_child.update_world, world)
+        has_changed, _ = self._send(_child.refresh_world, world)
         self._world = world
-        return True
+        return bool(has_changed)
 
     def _send(
         self, question: Callable[..., Any], *request: Any, large: Sequence[Buffer] = ()
@@ -288,7 +289,7 @@ class WorkerProcess:
 
     def _make(self) -> None:
         """Make the process, and hear from it that it is ready."""
-        self._world = _world.encode()
+        self._world = _world.encode(self._importing)
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours, self._wait)
         with theirs:

@@ -134,7 +134,6 @@ def scrub() -> bool:
     _drop_user_modules(_birth)
     _worker.apply_world()
     _worker.came_by_value = False
-    _worker.forget_recursive_modules()
     gc.collect()
     return _thread._count() == 0 and _output.is_whole()
 

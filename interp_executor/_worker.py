@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 #   main: (kind, where) or None   how to load the main script, as _serialize.find_main() says
 #   filters: list of tuples       warnings.filters, in the form of _world.encode_filters()
 #   environ: dict of bytes, None  os.environ
-#   recursive: list of str        modules that are not to be imported: see recursive_modules()
+#   importers: list of str        modules whose import this worker has come about by: _recursion.py
 _world: "dict[str, Any]" = {}
+_encoded = b""  # what that has been decoded from, if all of it has been applied
 
 # True while the main script is being loaded: an executor that submits then would recurse.
 loading_main = False
@@ -69,15 +70,37 @@ def _keep_from_collector() -> None:
     atexit.register(gc.unfreeze)
 
 
-def update_world(data: bytes) -> bool:
-    """Take over the owner's world; return whether anything changed."""
-    global _world
-    world = marshal.loads(data)
-    if world == _world:
+def update_world(data: bytes) -> None:
+    """Take over the owner's world, as a lease begins."""
+    global _world, _encoded
+    if data != _encoded:
+        _world = marshal.loads(data)
+        apply_world()
+        _encoded = data
+
+
+def refresh_world(data: bytes) -> bool:
+    """Take over, in the midst of a lease, where modules are found now; whether that has changed.
+
+    What initializers and tasks have made of the path, and of all the rest, stays.
+    """
+    global _world, _encoded
+    world, before = marshal.loads(data), _world
+    if (world["path"], world["main"]) == (before["path"], before["main"]):
         return False
-    _world = world
-    apply_world()
+    come = [entry for entry in world["path"] if entry not in before["path"]]
+    first = next((i for i, entry in enumerate(world["path"]) if entry not in come), 0)
+    kept = [entry for entry in sys.path if entry in world["path"] or entry not in before["path"]]
+    sys.path[:] = [*come[:first], *kept, *come[first:]]
+    sys.path_importer_cache.clear()
+    _world, _encoded = {**before, "path": world["path"], "main": world["main"]}, b""
     return True
+
+
+def importers() -> list[str]:
+    """Return by the import of which modules this worker has come about: see _recursion.py."""
+    names: list[str] = _world.get("importers", [])
+    return names
 
 
 def apply_world() -> None:
@@ -90,52 +113,6 @@ def apply_world() -> None:
 
     apply_filters(_world["filters"])
     apply_environ(_world["environ"])
-    if _world["recursive"] and RecursiveImports not in sys.meta_path:
-        sys.meta_path.insert(0, RecursiveImports)
-
-
-# ---- modules that use executors while they are imported ----
-
-
-# Those that did so here. A worker of theirs that imports one would do the same, and so on.
-_recursive: set[str] = set()
-
-
-def note_recursive_modules() -> None:
-    """Note which modules are being imported as an executor is used. Outside of workers, none."""
-    if not _world:
-        return
-    for name, module in list(sys.modules.items()):
-        if isinstance(module, type(sys)) and _is_being_imported(module.__dict__.get("__spec__")):
-            _recursive.add(name)
-
-
-def _is_being_imported(spec: object) -> bool:
-    return getattr(spec, "_initializing", False) is True
-
-
-def recursive_modules() -> list[str]:
-    """Return the modules that used an executor when this worker, or its owner, imported them."""
-    return sorted(_recursive.union(_world.get("recursive", ())))
-
-
-def forget_recursive_modules() -> None:
-    """Forget those of this interpreter: it has dropped its modules."""
-    _recursive.clear()
-
-
-class RecursiveImports:
-    """A finder for sys.meta_path that refuses to import such a module again."""
-
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        """Raise RuntimeError for one of those; leave all other modules to other finders."""
-        if name in _world["recursive"]:
-            raise RuntimeError(
-                f"module {name!r} uses an InterpreterPoolExecutor while it is imported, and what "
-                f"it submits has each worker import it again, and so on without end: put that "
-                f"into a function that the program calls"
-            )
 
 
 # ---- callables ----
@@ -280,11 +257,12 @@ flush = _output.flush  # called by the C core
 # ---- between leases ----
 
 
-def name_thread(name: str) -> None:
-    """Give the interpreter's main thread the worker's name."""
+def begin_lease(name: str, world: bytes) -> None:
+    """Give the interpreter's main thread the worker's name, and take over the owner's world."""
     from interp_executor import _threads
 
     _threads.set_name(name)
+    update_world(world)
 
 
 def forward_output(levels: "_output.Levels") -> None:

@@ -31,7 +31,14 @@ _LOGGER = logging.getLogger("concurrent.futures")
 class WorkerThread(OwnThread):
     """A worker: one thread of the owner, one interpreter, bound together for life."""
 
-    def __init__(self, hive: Hive, pool: Pool | None, name: str, replaces: bool = False) -> None:
+    def __init__(
+        self,
+        hive: Hive,
+        pool: Pool | None,
+        name: str,
+        replaces: bool = False,
+        importing: list[str] | None = None,
+    ) -> None:
         super().__init__(name)
         self.ending = False
         self._lease = None if pool is None else Lease(self, pool)  # the present one
@@ -42,8 +49,9 @@ class WorkerThread(OwnThread):
         self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
         self.replaces = replaces  # another worker of the pool
+        self.importing = importing  # modules, the thread that has asked for this worker
         self._path = _world.path()
-        self._sent_world = _world.encode()
+        self._first_world = _world.encode()
         self.worker = _native.Worker()
         self.process: WorkerProcess | None = None  # of the present lease
         self.given_up = False  # with what it ran: a process that it has yet to make is to end
@@ -188,7 +196,7 @@ class WorkerThread(OwnThread):
             return True
         self._hive.wait_to_begin()
         try:
-            self.worker.open(self._path, self._sent_world)
+            self.worker.open(self._path, self._first_world)
         except (RuntimeError, MemoryError) as error:
             _LOGGER.critical("a worker cannot be started: %s", error)
             self._break_down(error)
@@ -278,11 +286,7 @@ class WorkerThread(OwnThread):
         if self._bare:
             return True
         try:
-            worker.call(pool, _worker.name_thread, self.name)
-            world = pool.world()
-            if world != self._sent_world:
-                worker.call(pool, _worker.update_world, world)
-                self._sent_world = world
+            worker.call(pool, _worker.begin_lease, self.name, _world.encode(self.importing))
             if pool.forward_output and not pool.only_processes:
                 from interp_executor import _forward
 

@@ -5,7 +5,7 @@ import marshal
 import os
 import sys
 
-from interp_executor import _native, _worker
+from interp_executor import _native
 from interp_executor._serialize import find_main
 
 TYPE_CHECKING = False
@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def encode() -> bytes:
-    """Describe the calling interpreter's world for its workers."""
+def encode(importing: "list[str] | None" = None) -> bytes:
+    """Describe the calling interpreter's world for its workers.
+
+    With importing for one that begins to serve: what the thread was importing that asked for it.
+    """
+    from interp_executor import _recursion
+
     world = {
         "path": path(),
         "argv": [str(argument) for argument in getattr(sys, "argv", [])],
         "main": find_main(),
         "filters": encode_filters(),
         "environ": environ(),
-        "recursive": _worker.recursive_modules(),
+        "importers": _recursion.chain(importing or []),
     }
     return marshal.dumps(world)
 

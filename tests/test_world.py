@@ -153,14 +153,83 @@ def test_a_module_that_has_itself_imported_by_its_workers_is_refused(
         importlib.import_module("recursive_module")
 
 
-def test_a_module_that_a_worker_imports_may_use_an_executor_for_others(
+QUICK = """
+from interp_executor import InterpreterPoolExecutor
+with open({imports!r}, "a") as file:
+    file.write(".")
+def double(number):
+    return 2 * number
+EXECUTOR = InterpreterPoolExecutor(1)
+FUTURE = EXECUTOR.submit(double, 1)
+"""
+
+
+def test_a_module_that_waits_for_nothing_has_itself_imported_so_often_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = "executor.submit(pow, 2, 5).result()\ndef table():\n    return RESULTS"
-    (tmp_path / "makes_a_table.py").write_text(RECURSIVE.format(results=table))
+    imports = tmp_path / "imports"
+    (tmp_path / "recursive_and_quick.py").write_text(QUICK.format(imports=str(imports)))
     monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("recursive_and_quick")
+    with module.EXECUTOR:
+        error = module.FUTURE.exception()
+    assert error is None or isinstance(error, NotLoadedError)
+    assert len(imports.read_text()) in (2, 3)
+
+
+TABLE = """
+import math
+from interp_executor import InterpreterPoolExecutor
+with InterpreterPoolExecutor(2) as executor:
+    TABLE = list(executor.map(math.factorial, range(5)))
+def look_up(number):
+    return TABLE[number]
+def look_up_there(number):
+    with InterpreterPoolExecutor(1) as executor:
+        return executor.submit(look_up, number).result()
+"""
+
+
+def test_a_module_may_use_an_executor_for_others_while_it_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "makes_a_table.py").write_text(TABLE)
+    (tmp_path / "uses_the_table.py").write_text("from makes_a_table import look_up_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    look_up_there = importlib.import_module("uses_the_table").look_up_there
     with InterpreterPoolExecutor(max_workers=1) as executor:
-        assert executor.submit(importlib.import_module("makes_a_table").table).result() == 32
+        assert executor.submit(look_up_there, 3).result() == 6
+        assert executor.submit(look_up_there, 4).result() == 24
+
+
+MISSING = """
+def fail():
+    raise ModuleNotFoundError("on the way")
+class Unloadable:
+    def __reduce__(self):
+        return fail, ()
+"""
+
+
+@pytest.mark.parametrize("lane", ["interpreter", "process"])
+def test_what_an_initializer_has_set_outlasts_a_failure_to_load_something(
+    lane: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cannot_be_loaded.py").write_text(MISSING)
+    monkeypatch.syspath_prepend(tmp_path)
+    unloadable = importlib.import_module("cannot_be_loaded").Unloadable()
+    with InterpreterPoolExecutor(1, initializer=tasks.set_up_path, lane=lane) as executor:
+        before = executor.submit(tasks.path).result()
+        assert (before[0], before[-1]) == ("/put/in/front", "/put/at/the/end")
+        monkeypatch.setenv("IX_TEST_UNRELATED", "1")
+        monkeypatch.setattr(sys, "path", ["/of/the/owner", *sys.path, "/of/the/owner/too"])
+        with pytest.raises(NotLoadedError, match="on the way"):
+            executor.submit(repr, unloadable).result()
+        expected = ["/of/the/owner", *before, "/of/the/owner/too"]
+        assert executor.submit(tasks.path).result() == expected
+        assert executor.submit(os.getenv, "IX_TEST_INITIALIZED").result() == "yes"
+    with InterpreterPoolExecutor(1, lane=lane) as executor:
+        assert executor.submit(tasks.path).result() == sys.path
 
 
 def test_warning_filters_of_the_caller_apply_in_the_worker() -> None:

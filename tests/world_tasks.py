@@ -35,6 +35,13 @@ def argv() -> list[str]:
     return list(sys.argv)
 
 
+def set_up_path() -> None:
+    """Be an initializer. The environment that C code sees is left alone: it is the process's."""
+    sys.path.insert(0, "/put/in/front")
+    sys.path.append("/put/at/the/end")
+    os.environ._data[b"IX_TEST_INITIALIZED"] = b"yes"  # type: ignore[attr-defined]
+
+
 def environment() -> dict[str, str]:
     return dict(os.environ)
 

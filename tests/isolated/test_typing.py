@@ -91,6 +91,8 @@ WRONG = [
     ("InterpreterPoolExecutor(max_workers='two')", "arg-type"),
     ("InterpreterPoolExecutor().shutdown(True, True)", "call-arg|misc"),
     ("text: str = InterpreterPoolExecutor().submit(square, 1).result()", "assignment"),
+    ("item: str = next(InterpreterPoolExecutor().map(square, [1]))", "assignment"),
+    ("from interp_executor import InterpreterPoolExecuter", "attr-defined"),
 ]
 
 
