@@ -3,10 +3,11 @@
 An exception crosses with its type, arguments, attributes and notes, the exceptions of its
 ``__cause__``, ``__context__`` and group, and, at the root of the ``__cause__`` chain, the worker's
 formatted traceback. It is put together as it was: neither its ``__init__`` nor a ``__new__`` in
-Python is called again. What of its arguments and attributes cannot cross is left out, and a note
-says so. Each exception is pickled by itself, so that one whose class cannot cross costs only
-itself: a ``TaskError`` with its name, message and traceback then stands in its place. It stands for
-all of them where one cannot even be looked at, since a property of its class raises.
+Python is called again, unless its class says how it is pickled. What of its arguments and
+attributes cannot cross is left out, and a note says so. Each exception is pickled by itself, so
+that one whose class cannot cross costs only itself: a ``TaskError`` with its name, message and
+traceback then stands in its place. It stands for all of them where one cannot even be looked at,
+since its metaclass raises.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ import _pickle
 import sys
 from collections import namedtuple
 
-from interp_executor._error_parts import LOST, put_together, take_apart, text_of, type_name
+from interp_executor._error_parts import (
+    members_of,
+    of_base,
+    put_together,
+    take_apart,
+    text_of,
+    type_name,
+)
 from interp_executor._errors import (
     NotLoadedError,
     RemoteTraceback,
@@ -31,8 +39,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     class _Node(NamedTuple):
-        how: int
-        data: bytes
+        data: bytes | None
         type_name: str
         message: str
         cause: int | None
@@ -42,7 +49,13 @@ if TYPE_CHECKING:
 
 else:
     # One exception of the graph; others are named by their place in the list of nodes.
-    _Node = namedtuple("_Node", "how data type_name message cause context suppress members")
+    _Node = namedtuple("_Node", "data type_name message cause context suppress members")
+
+
+# Through the base class, since a class may have something else of these names, or refuse to be set.
+_cause, _context = of_base("__cause__"), of_base("__context__")
+_suppress = of_base("__suppress_context__")
+_traceback_of = of_base("__traceback__").__get__
 
 
 def encode(error: BaseException) -> bytes:
@@ -50,7 +63,7 @@ def encode(error: BaseException) -> bytes:
     text = _format(error)
     try:
         return _encode(error, text)
-    except BaseException as failure:  # of the exception's own making: properties may raise anything
+    except BaseException as failure:  # a metaclass may raise anything
         stand_in = TaskError(type_name(type(error)), text_of(error), text)
         stand_in.add_note(f"The exception cannot be taken apart: {text_of(failure)}")
         return _encode(stand_in, text)
@@ -83,32 +96,23 @@ def _reachable(error: BaseException) -> list[BaseException]:
     errors = [error]
     seen = {id(error)}
     for each in errors:
-        for other in (*_members(each), each.__cause__, each.__context__):
+        for other in (*members_of(each), _cause.__get__(each), _context.__get__(each)):
             if other is not None and id(other) not in seen:
                 seen.add(id(other))
                 errors.append(other)
     return errors
 
 
-def _members(error: BaseException) -> tuple[BaseException, ...]:
-    return error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-
-
 def _node(error: BaseException, places: dict[int, int]) -> _Node:
-    how, data = take_apart(error)
     return _Node(
-        how,
-        data,
+        take_apart(error),
         type_name(type(error)),
         text_of(error),
-        places.get(id(error.__cause__)),
-        places.get(id(error.__context__)),
-        error.__suppress_context__,
-        [places[id(member)] for member in _members(error)],
+        places.get(id(_cause.__get__(error))),
+        places.get(id(_context.__get__(error))),
+        _suppress.__get__(error),
+        [places[id(member)] for member in members_of(error)],
     )
-
-
-_traceback_of = BaseException.__dict__["__traceback__"].__get__
 
 
 def decode(data: bytes) -> BaseException:
@@ -160,8 +164,8 @@ def _build(
 
 def _rebuild(node: _Node, members: list[BaseException], text: str) -> BaseException:
     try:
-        if node.how != LOST:
-            return put_together(node.how, node.data, members)
+        if node.data is not None:
+            return put_together(node.data, members)
     except Exception as failure:
         lost = TaskError(node.type_name, node.message, text)
         reason = f"{type_name(type(failure))}: {text_of(failure)}"
@@ -172,21 +176,21 @@ def _rebuild(node: _Node, members: list[BaseException], text: str) -> BaseExcept
 
 def _link(error: BaseException, node: _Node, built: dict[int, BaseException]) -> None:
     if node.cause is not None:
-        error.__cause__ = built[node.cause]
+        _cause.__set__(error, built[node.cause])
     if node.context is not None:
-        error.__context__ = built[node.context]
-    error.__suppress_context__ = node.suppress
+        _context.__set__(error, built[node.context])
+    _suppress.__set__(error, node.suppress)
 
 
 def _attach(error: BaseException, text: str) -> None:
     """Put the worker's traceback at the root of the chain of causes."""
     seen = {id(error)}
     root = error
-    while root.__cause__ is not None and id(root.__cause__) not in seen:
-        root = root.__cause__
+    while (cause := _cause.__get__(root)) is not None and id(cause) not in seen:
+        root = cause
         seen.add(id(root))
-    if not isinstance(root, RemoteTraceback):  # of an exception that crosses a second time
-        root.__cause__ = RemoteTraceback(text)
+    if not issubclass(type(root), RemoteTraceback):  # of an exception that crosses a second time
+        _cause.__set__(root, RemoteTraceback(text))
 
 
 def framed(error: BaseException) -> bytes:
@@ -245,12 +249,10 @@ def _comes_from_interrupt(error: BaseException) -> bool:
     pending = [error]
     while pending:
         current = pending.pop()
-        if isinstance(current, TaskInterrupt):
+        if issubclass(type(current), TaskInterrupt):
             return True
         seen.add(id(current))
-        related = [current.__cause__, current.__context__]
-        if isinstance(current, BaseExceptionGroup):
-            related += current.exceptions
+        related = [_cause.__get__(current), _context.__get__(current), *members_of(current)]
         pending += [other for other in related if other is not None and id(other) not in seen]
     return False
 

@@ -211,12 +211,27 @@ def dumps_attaching(value: object, pack: "Pack") -> bytes:
     return file.getvalue()
 
 
-def dumps_by_value(value: object, pack: "Pack") -> bytes:
-    """Do the same with cloudpickle."""
+def dumps_by_value(
+    value: object, pack: "Pack", reduce: "Callable[[object], Any] | None" = None
+) -> bytes:
+    """Do the same with cloudpickle; reduce, a reducer_override, goes before cloudpickle's own."""
     file = io.BytesIO()
     pickler = _classes(by_value=True).CloudPickler(file, 5)
     pickler.persistent_id = pack
-    pickler.dump(value)
+    if reduce is None:
+        pickler.dump(value)
+        return file.getvalue()
+    own = pickler.reducer_override
+
+    def reduce_first(each: object) -> "Any":
+        reduced = reduce(each)
+        return own(each) if reduced is NotImplemented else reduced
+
+    pickler.reducer_override = reduce_first
+    try:
+        pickler.dump(value)
+    finally:
+        del pickler.reducer_override  # a reference cycle with all that was pickled
     return file.getvalue()
 
 

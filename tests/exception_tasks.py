@@ -1,5 +1,6 @@
 """Exceptions that keep things where pickle does not look, or that do not like to be made again."""
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -94,6 +95,115 @@ class CodedGroup(ExceptionGroup[Exception]):
         return CodedGroup(self.message, errors, self.code)
 
 
+class OwnArgumentsGroup(ExceptionGroup[Exception]):
+    """A group whose arguments are not those of its base class."""
+
+    code: int
+
+    def __new__(cls, code: int, *errors: Exception, more: object = None) -> "OwnArgumentsGroup":
+        made.append(cls.__name__)
+        self = super().__new__(cls, "own", errors)
+        self.code = code
+        self.more = more
+        return self
+
+    def __init__(self, code: int, *errors: Exception, more: object = None) -> None:
+        super().__init__(code, *errors)
+
+    more: object
+
+
+class ListedGroup(ExceptionGroup[Exception]):
+    """A group whose members come first, and which makes others of its arguments."""
+
+    code: int
+
+    def __new__(cls, errors: Sequence[Exception], code: int) -> "ListedGroup":
+        made.append(cls.__name__)
+        self = super().__new__(cls, "listed", errors)
+        self.code = code
+        return self
+
+    def derive(self, errors: Sequence[Exception], /) -> "ListedGroup":  # type: ignore[override]
+        return ListedGroup(errors, self.args[1])
+
+
+class ReducedGroup(CodedGroup):
+    """A group that says how it is pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ReducedGroup, (self.message, self.exceptions, self.code + 1)
+
+
+class HidesArguments(Exception):
+    """Has a field of its own with the name of an attribute of all exceptions."""
+
+    args: Any = None
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class ShowsOtherArguments(Exception):
+    args = property(lambda self: ("others",))  # type: ignore[assignment]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    name: str
+
+
+class SetsNothing(Exception):
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"no setting of {name}")
+
+
+class ShowsNoDict(Exception):
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.position = 17
+
+    __dict__ = property(lambda self: {"no": "dict"})  # type: ignore[assignment]
+
+
+class NoEq:
+    """Equal to no other, as most objects."""
+
+
+class ReducesItselfAndMore(Exception):
+    """Crosses in its own way, with what does not know whether it is the same there."""
+
+    def __init__(self, name: str, more: NoEq) -> None:
+        super().__init__(name, more)
+        self.lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ReducesItselfAndMore, self.args
+
+
+class Masked(Exception):
+    """Keeps its argument to itself."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Masked, ("***",)
+
+
+class SetsItsState(Exception):
+    """Is made again by its __init__, and keeps aside what it has been told then."""
+
+    def __init__(self, name: str, more: object) -> None:
+        super().__init__(name, more)
+        self.told = "init"
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        self.told += " and state"
+
+
+class SetsItsStateOfOtherArguments(SetsItsState):
+    def __init__(self, name: str, more: object) -> None:
+        super().__init__(name + "!", more)
+
+
 class ReducesItself(Exception):
     """Crosses in its own way, which knows what to do about the lock."""
 
@@ -159,5 +269,56 @@ def fail_with_no_repr() -> NoReturn:
 
 def fail_with_what_cannot_be_made_again() -> NoReturn:
     error: Any = ValueError("wraps another")
-    error.original = OwnNew(code=3)
+    error.original = MadeOnce("original")
     raise error
+
+
+class MadeOnce(Exception):
+    """Pickles in its own way, but cannot be loaded."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MadeOnce._again, ()
+
+    @staticmethod
+    def _again() -> NoReturn:
+        raise RuntimeError("not again")
+
+
+def fail_and_link(kind: type[Exception]) -> NoReturn:
+    error = kind("linked")
+    vars(BaseException)["__dict__"].__get__(error)["__notes__"] = ["noted"]
+    raise error from KeyError("cause")
+
+
+def fail_with_group_of_its_own_arguments() -> NoReturn:
+    first, second = ValueError("v"), OwnNew(code=3)
+    second.__cause__ = KeyError("cause of a member")
+    raise OwnArgumentsGroup(7, first, second, more={"worst": second})
+
+
+def fail_with_listed_group() -> NoReturn:
+    raise ListedGroup([ValueError("v"), KeyError("k")], 7)
+
+
+def fail_with_reduced_group() -> NoReturn:
+    raise ReducedGroup("reduced", [OwnNew(code=3)], 7)
+
+
+def fail_with_more_than_a_name(kind: Any) -> NoReturn:
+    raise kind("name", NoEq())
+
+
+def fail_with_others_within() -> NoReturn:
+    inner: Any = CodedGroup("inner", [OwnNew(code=3)], 7)
+    error: Any = ValueError("wraps others", OwnNew(code=4))
+    error.inner = inner
+    inner.outer = error
+    raise error
+
+
+def fail_with_local_within() -> NoReturn:
+    class LocalError(Exception):
+        def __init__(self, *, code: int) -> None:
+            super().__init__(f"code {code}")
+
+    raise ValueError("wraps another", LocalError(code=5))

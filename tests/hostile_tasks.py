@@ -105,6 +105,20 @@ class NoArguments(Exception):
     args = property(lambda self: 1 / 0)  # type: ignore[assignment]
 
 
+class NoClassError(Exception):
+    """Raises when isinstance() asks."""
+
+    __class__ = property(lambda self: 1 / 0)  # type: ignore[assignment]
+
+
+class _NoMro(type):
+    __mro__ = property(lambda cls: 1 / 0)  # type: ignore[assignment]
+
+
+class NoMroError(Exception, metaclass=_NoMro):
+    """An exception of a class that does not tell its bases."""
+
+
 class NoNamesError(Exception, metaclass=_NoNames):
     """An exception of a class that does not tell its name."""
 

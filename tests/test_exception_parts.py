@@ -1,8 +1,10 @@
 """Exceptions keep what their classes hold in C or in slots, and lose only what cannot cross."""
 
 import builtins
+import multiprocessing
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
@@ -167,6 +169,125 @@ def test_a_class_that_says_how_it_is_pickled_is_obeyed(executor: InterpreterPool
     assert type(error) is tasks.ReducesItself
     assert not error.lock.locked()
     assert not hasattr(error, "__notes__")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        tasks.HidesArguments,
+        tasks.ShowsOtherArguments,
+        tasks.Frozen,
+        tasks.SetsNothing,
+        tasks.ShowsNoDict,
+    ],
+)
+def test_a_class_may_have_what_it_likes_in_place_of_its_bases_attributes(
+    executor: InterpreterPoolExecutor, kind: type[Exception]
+) -> None:
+    expected = kind("linked")
+    error = _failure(executor, tasks.fail_and_link, kind)
+    assert type(error) is kind
+    assert (str(error), error.args) == ("linked", expected.args)
+    state = vars(BaseException)["__dict__"].__get__
+    assert state(error) == {**state(expected), "__notes__": ["noted"]}
+    assert repr(error.__cause__) == "KeyError('cause')"
+    assert error.__suppress_context__
+    assert "in fail_and_link" in str(error.__cause__.__cause__)
+
+
+def test_a_class_is_obeyed_even_if_nobody_can_tell_whether_the_copy_is_the_same(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    error = _failure(executor, tasks.fail_with_more_than_a_name, tasks.ReducesItselfAndMore)
+    assert not error.lock.locked()
+    assert type(error.args[1]) is tasks.NoEq
+    assert not hasattr(error, "__notes__")
+
+
+def test_what_a_class_keeps_to_itself_does_not_cross(executor: InterpreterPoolExecutor) -> None:
+    error = _failure(executor, crossing_tasks.fail, tasks.Masked, "secret")
+    assert (type(error), error.args) == (tasks.Masked, ("***",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        (tasks.SetsItsState, "name", "init and state"),
+        # Its __init__ would make another of it.
+        (tasks.SetsItsStateOfOtherArguments, "name!", "init"),
+    ],
+)
+def test_a_class_that_sets_its_state_is_made_again_only_if_that_makes_the_same(
+    executor: InterpreterPoolExecutor, kind: type[Exception], name: str, told: str
+) -> None:
+    error = _failure(executor, tasks.fail_with_more_than_a_name, kind)
+    assert type(error) is kind
+    assert (error.args[0], type(error.args[1]), error.told) == (name, tasks.NoEq, told)
+
+
+def test_a_group_keeps_its_arguments_by_their_places(executor: InterpreterPoolExecutor) -> None:
+    error = _failure(executor, tasks.fail_with_group_of_its_own_arguments)
+    assert tasks.made == []
+    assert (type(error), error.message, error.code) == (tasks.OwnArgumentsGroup, "own", 7)
+    assert error.args == (7, *error.exceptions)
+    assert error.more["worst"] is error.exceptions[1]
+    assert repr(error.exceptions[1].__cause__) == "KeyError('cause of a member')"
+
+
+def test_a_group_may_have_its_members_first(executor: InterpreterPoolExecutor) -> None:
+    error = _failure(executor, tasks.fail_with_listed_group)
+    assert error.args == (list(error.exceptions), 7)
+    matched, _ = error.split(KeyError)
+    tasks.made.clear()
+    assert (type(matched), matched.code) == (tasks.ListedGroup, 7)
+
+
+def test_a_group_that_says_how_it_is_pickled_is_obeyed(executor: InterpreterPoolExecutor) -> None:
+    error = _failure(executor, tasks.fail_with_reduced_group)
+    assert tasks.made == ["ReducedGroup"]
+    tasks.made.clear()
+    assert (type(error), error.message, error.code) == (tasks.ReducedGroup, "reduced", 8)
+    assert [(type(each), each.code) for each in error.exceptions] == [(tasks.OwnNew, 3)]
+
+
+def test_exceptions_that_one_refers_to_are_taken_apart_too(
+    executor: InterpreterPoolExecutor,
+) -> None:
+    error = _failure(executor, tasks.fail_with_others_within)
+    assert tasks.made == []
+    assert not hasattr(error, "__notes__")
+    assert (type(error.args[1]), error.args[1].code) == (tasks.OwnNew, 4)
+    assert (type(error.inner), error.inner.code) == (tasks.CodedGroup, 7)
+    assert [(type(each), each.code) for each in error.inner.exceptions] == [(tasks.OwnNew, 3)]
+    assert error.inner.outer is error
+
+
+def test_so_are_those_of_local_classes(executor: InterpreterPoolExecutor) -> None:
+    error = _failure(executor, tasks.fail_with_local_within)
+    assert not hasattr(error, "__notes__")
+    assert (type(error.args[1]).__name__, str(error.args[1])) == ("LocalError", "code 5")
+
+
+def test_what_arrives_is_what_a_process_pool_delivers(executor: InterpreterPoolExecutor) -> None:
+    calls: list[tuple[Any, ...]] = [
+        (crossing_tasks.fail, tasks.HidesArguments, "hidden"),
+        (crossing_tasks.fail, tasks.ShowsOtherArguments, "hidden"),
+        (crossing_tasks.fail, tasks.Masked, "secret"),
+        (tasks.fail_with_more_than_a_name, tasks.ReducesItselfAndMore),
+        (tasks.fail_with_more_than_a_name, tasks.SetsItsState),
+        (tasks.fail_with_listed_group,),
+    ]
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
+        expected = [processes.submit(*call).exception(timeout=60) for call in calls]
+    assert [_seen(_failure(executor, *call)) for call in calls] == list(map(_seen, expected))
+    tasks.made.clear()
+
+
+def _seen(error: BaseException | None) -> tuple[object, ...]:
+    """What can be compared of two copies; most objects only by their types."""
+    args = vars(BaseException)["args"].__get__(error)
+    of_what = [value if type(value) is str else type(value) for value in args]
+    return type(error), of_what, {name: type(value) for name, value in vars(error).items()}
 
 
 def test_an_attribute_that_cannot_cross_is_left_out_and_a_note_says_so(

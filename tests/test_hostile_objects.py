@@ -75,9 +75,18 @@ def test_a_lock_is_found_wherever_it_is(
     assert "locks do not work across interpreters" in str(error)
 
 
-@pytest.mark.parametrize(
-    ("name", "noted"), [("NoCause", True), ("NoArguments", True), ("NoNamesError", False)]
-)
+@pytest.mark.parametrize("name", ["NoCause", "NoArguments", "NoClassError"])
+def test_an_exception_that_shows_nothing_of_itself_crosses(
+    executor: InterpreterPoolExecutor, name: str
+) -> None:
+    error = executor.submit(tasks.fail, name).exception(TIMEOUT)
+    assert type(error) is getattr(tasks, name)
+    assert vars(BaseException)["args"].__get__(error) == ("look here",)
+    cause = vars(BaseException)["__cause__"].__get__(error)
+    assert "in fail" in str(cause)
+
+
+@pytest.mark.parametrize(("name", "noted"), [("NoMroError", True), ("NoNamesError", False)])
 def test_an_exception_that_resists_becomes_a_task_error(
     executor: InterpreterPoolExecutor, name: str, noted: bool
 ) -> None:
