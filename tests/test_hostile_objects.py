@@ -116,6 +116,7 @@ def test_an_exception_may_interrupt_its_pickling(
 def test_a_worker_that_can_import_no_more_still_names_what_was_raised(spoil: Any) -> None:
     with InterpreterPoolExecutor(1) as executor:
         executor.submit(tasks.import_and_fail).exception(TIMEOUT)
+        assert executor.submit(abs, -1).result(TIMEOUT) == 1  # imports what it names, once
         executor.submit(spoil).result(TIMEOUT)
         error = executor.submit(tasks.import_and_fail).exception(TIMEOUT)
         assert type(error) in (ModuleNotFoundError, TypeError, TaskError)
