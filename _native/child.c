@@ -26,8 +26,10 @@ child_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
     encoded_world.length = encoded_world.capacity;
     if (self != NULL && ix_inside_init(&self->inside, NULL, &encoded_world) < 0)
         Py_CLEAR(self);
-    if (self != NULL)
+    if (self != NULL) {
         self->inside.codec.leaves = true;
+        self->forks = atomic_load(&ix_runtime_forks);
+    }
     PyBuffer_Release(&world);
     return (PyObject *)self;
 }
@@ -202,7 +204,15 @@ append(struct child *self, PyObject *outcomes, PyObject *large, enum ix_outcome 
     return kind == IX_OUTCOME_VALUE ? IX_ALL_WELL : IX_STOPPED;
 }
 
-/* Runs the items of a segment, up to the first that fails. Context: the lists are new. */
+/* Whether a task has forked, and this is the new process. */
+static bool
+is_copy(const struct ix_worker *worker)
+{
+    return worker->forks != atomic_load_explicit(&ix_runtime_forks, memory_order_relaxed);
+}
+
+/* Runs the items of a segment, up to the first that fails; a copy runs no more than that in which it was made.
+ * Context: the lists are new. */
 static enum ix_verdict
 run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
           struct ix_segment *segment, PyObject *outcomes, PyObject *large)
@@ -214,7 +224,7 @@ run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
     if (fn == NULL)
         verdict = append(self, outcomes, large, ix_worker_put_raised(worker, &outcome, "callable"),
                          &outcome);
-    for (uint32_t i = 0; verdict == IX_ALL_WELL && i < segment->count; i++) {
+    for (uint32_t i = 0; verdict == IX_ALL_WELL && i < segment->count && !is_copy(worker); i++) {
         outcome.length = 0;
         enum ix_outcome kind = ix_worker_call_item(worker, fn, arity, segment, i, &outcome);
         verdict = kind == IX_OUTCOME_FAILED ? IX_LOST

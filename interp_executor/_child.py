@@ -2,12 +2,16 @@
 
 A child runs one task at a time, in its main thread, with the code that workers run in their
 interpreters: see child.c.
+
+A copy of it that a task forks is not the owner's: it has no way to it, writes to the terminal, and
+ends where its task does, if that has not ended it before.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from threading import get_ident, main_thread
 
 from interp_executor import _native, _output, _threads, _worker
@@ -18,18 +22,22 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
     from types import FrameType
-    from typing import Any
+    from typing import Any, NoReturn
 
     from interp_executor._channel import Large
 
     # What is pickled, and what goes in memory.
     type Answer = tuple[object, Large]
 
+# A kind of outcome, and a verdict on a claim: see _lane.py, which is not imported here.
+_VALUE, _STOPPED = 1, 1
+
 _child: _native.Child
 _channel: Channel
 _running = False  # a task, which Ctrl-C interrupts
 _telling = False  # the owner what the task has written, which nothing must break into
 _interrupted = False  # meanwhile
+_is_copy = False  # forked by a task
 
 
 def serve(end: socket.socket, name: str, world: bytes, levels: _output.Levels | None) -> None:
@@ -63,7 +71,10 @@ def _answer() -> bool:
     """Answer one question, and keep nothing of it; False if the owner has closed its end."""
     try:
         (question, request), large = _channel.receive()
-        _channel.send(*_answer_to(question, request, large))
+        answer, large = _answer_to(question, request, large)
+        if _is_copy:
+            _end_copy(*answer)
+        _channel.send(answer, large)
     except (EOFError, ConnectionError):
         return False
     return True
@@ -79,12 +90,43 @@ def _answer_to(
         return (False, error), []
 
 
+def _begin_copy() -> None:
+    """Let go, in a process that a task has forked, of the way to the owner: two would use it."""
+    global _is_copy, _telling
+    _is_copy, _telling = True, False
+    _channel.close()
+    _output.begin_copy()
+
+
+def _end_copy(returned: bool, answer: Any) -> NoReturn:
+    """End a forked process whose task has returned or raised, as a program that does so ends.
+
+    Exit callbacks and the like are for the process that it is a copy of.
+    """
+    status = 1
+    try:
+        if returned:
+            status = 0
+        elif isinstance(answer, SystemExit) and isinstance(answer.code, int | None):
+            status = (answer.code or 0) & 0xFF
+        elif isinstance(answer, SystemExit):
+            print(answer.code, file=sys.stderr)
+        else:
+            import traceback
+
+            traceback.print_exception(answer)
+        _output.flush()
+    finally:  # where nothing can be written, the status says it
+        os._exit(status)
+
+
 def _start(end: socket.socket, name: str, world: bytes) -> None:
     """Set the process up and name its thread after its worker."""
     global _child, _channel
     _channel = Channel(end)
     signal.signal(signal.SIGINT, _on_interrupt)
     _child = _native.Child(world)
+    os.register_at_fork(before=_output.flush, after_in_child=_begin_copy)
     _threads.set_name(name)
 
 
@@ -121,14 +163,25 @@ def refresh_world(world: bytes, large: Large) -> Answer:
 
 def run(*call: Any) -> Answer:
     """Run a call; see Child.run."""
-    *outcome, large = _work(_child.run, *call)
-    return outcome, large
+    kind, outcome, *rest, large = _work(_child.run, *call)
+    if _is_copy and kind != _VALUE:
+        _raise(outcome)
+    return (kind, outcome, *rest), large
 
 
 def run_items(*items: Any) -> Answer:
     """Run a callable on items of a map; see Child.run_items."""
-    *outcomes, large = _work(_child.run_items, *items)
-    return outcomes, large
+    verdict, elapsed, outcomes, *rest, large = _work(_child.run_items, *items)
+    if _is_copy and verdict == _STOPPED:
+        _raise(outcomes[-1])
+    return (verdict, elapsed, outcomes, *rest), large
+
+
+def _raise(outcome: bytes | tuple[bytes, object]) -> NoReturn:
+    """Raise, in a copy, what its task has raised."""
+    from interp_executor import _outcome
+
+    raise _outcome.unframed(outcome if isinstance(outcome, bytes) else outcome[0])
 
 
 def flush(large: Large) -> Answer:

@@ -158,6 +158,14 @@ def forward(levels: "Levels | None", tell: "Callable[[bytes], bool]" = _native.t
         _start_logging(levels)
 
 
+def begin_copy() -> None:
+    """Write to the file descriptors, in a forked process: the owner does not listen to it."""
+    global _events, _lock
+    _lock = _thread.RLock()  # its holder may not have come along
+    _events = None
+    _stop_logging()
+
+
 def _tell_owner() -> None:
     """Let the owner have the events: the worker's own thread can, and others leave it to that."""
     if not _events:

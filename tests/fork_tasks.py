@@ -1,0 +1,81 @@
+"""Tasks of the process lane that fork: the copy goes on in them, too."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+
+from interp_executor import InterpreterPoolExecutor
+
+
+def wait_for(copy: int) -> int:
+    """Wait for the end of a copy; return its exit status, or the negative number of a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+
+
+def return_in_both() -> tuple[str, int]:
+    copy = os.fork()
+    return ("copy", 0) if copy == 0 else ("task", wait_for(copy))
+
+
+def execute_what_there_is_not() -> tuple[str, int]:
+    copy = os.fork()
+    if copy == 0:
+        os.execv("/no/such/program", ["program"])
+    return "task", wait_for(copy)
+
+
+def exit_in_the_copy(code: object) -> int:
+    copy = os.fork()
+    if copy == 0:
+        sys.exit(code)  # type: ignore[arg-type]
+    return wait_for(copy)
+
+
+def fork_at(value: int, at: int, notes: Path) -> tuple[int, int]:
+    """Fork at one of the items of a map, and note who runs which of them."""
+    copy = os.fork() if value == at else None
+    with notes.open("a") as file:
+        print("copy" if copy == 0 else "task", value, file=file)
+    if copy == 0 and value % 2:
+        raise ValueError(value)
+    return value, wait_for(copy) if copy else 0
+
+
+def print_in_both() -> int:
+    print("before")
+    copy = os.fork()
+    print("copy" if copy == 0 else "task")
+    return wait_for(copy) if copy else 0
+
+
+def fork_in_an_executor_of_the_copy() -> int:
+    """Have a copy use an executor of its own; return its exit status."""
+    copy = os.fork()
+    if copy == 0:
+        with InterpreterPoolExecutor(1, lane="process") as executor:
+            os._exit(executor.submit(abs, -7).result())
+    return wait_for(copy)
+
+
+def double_in_a_copy(value: int) -> int:
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    process = context.Process(target=put_double, args=(queue, value))
+    process.start()
+    process.join()
+    return int(queue.get())
+
+
+def put_double(queue: "multiprocessing.SimpleQueue[int]", value: int) -> None:
+    queue.put(2 * value)
+
+
+def leave_a_copy() -> tuple[int, int]:
+    """Leave a copy that lives on; return the numbers of the process and the copy."""
+    copy = os.fork()
+    if copy == 0:
+        signal.pause()
+        os._exit(0)
+    return os.getpid(), copy
