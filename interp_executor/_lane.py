@@ -11,7 +11,6 @@ What needs ``multiprocessing`` is imported when the first process is needed.
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from interp_executor import _native
@@ -35,15 +34,17 @@ STOPPED = 1
 # Why a run was interrupted, as in worker.h.
 NOT_STOPPED, STOPPED_ASKED, STOPPED_LATE = 0, 1, 2
 
-_LOGGER = logging.getLogger("concurrent.futures")
-
 
 class ProcessUnavailable(Exception):
     """No process can be made; the text is the condition that failed, and the fix."""
 
 
 class InitializerFailed(Exception):
-    """The executor's initializer raised in the new process, and this holds what."""
+    """The executor's initializer raised in the new process, or ended it.
+
+    This holds the exception, and whether the next process is to try: a signal may have come from
+    outside.
+    """
 
 
 class Call:
@@ -228,9 +229,9 @@ class ProcessLane(_native.Pool):
         from interp_executor._pool import broken_error
 
         if isinstance(error, InitializerFailed):
-            reason = error.args[0]
-            _LOGGER.critical("Exception in initializer:", exc_info=reason)
-            self.fail(reason)
+            reason, may_retry = error.args
+            if self.note_failure(reason, replacement=may_retry):
+                return reason  # type: ignore[no-any-return]
             return broken_error(self)  # type: ignore[arg-type]
         if isinstance(error, ProcessUnavailable):
             explained = without_process(
@@ -283,7 +284,7 @@ class ProcessLane(_native.Pool):
 
         def by_value(self, form: int, data: bytes) -> bytes: ...
 
-        def fail(self, error: BaseException) -> None: ...
+        def note_failure(self, error: BaseException, *, replacement: bool) -> bool: ...
 
 
 _WAYS_OUT = (

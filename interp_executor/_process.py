@@ -108,6 +108,7 @@ class WorkerProcess:
         self._words = -1  # the descriptor that brings words of the process
         self._pidfd: int | None = None  # one that tells of its end
         self._orphaned = False  # the last process: its fork server had ended
+        self._killed = False  # the last process, by a signal
         self._lock = threading.RLock()
         # Protected by the lock:
         self._busy = False
@@ -266,8 +267,7 @@ class WorkerProcess:
             except (EOFError, ConnectionError) as error:
                 process = self.close()
                 if is_second or not self._went_with(server, process):
-                    why = _why_not_started(self._epitaph(process), process is not None)
-                    raise ProcessUnavailable(why) from error
+                    raise self._not_started(process) from error
             except Exception as error:
                 self.close()
                 raise ProcessUnavailable(
@@ -275,6 +275,18 @@ class WorkerProcess:
                     + _hint(error)
                 ) from error
         self._initialize()
+
+    def _not_started(self, process: Any) -> Exception:
+        """Return what a task raises whose process ended before it was ready.
+
+        One that a signal has ended may do better the next time, as one that is killed later.
+        """
+        epitaph = self._epitaph(process)
+        if not self._killed:
+            return ProcessUnavailable(_why_not_started(epitaph, process is not None))
+        main = _serialize.find_main()
+        loading = "" if main is None else f", when a new process loads the main module {main[1]!r}"
+        return ProcessCrashError(f"{epitaph}; that was before the task{loading}")
 
     def _went_with(self, server: int | None, process: Any) -> bool:
         """Whether it is the end of the fork server that was there which left no process behind.
@@ -335,9 +347,15 @@ class WorkerProcess:
         _, form, data, _ = _serialize.encode_callable(pool.initializer, _serialize.pack_nothing)
         arguments = _serialize.encode_arguments(pool.initargs)
         call = Call(0, form, data, arguments, ([], []), [])
-        (kind, outcome, _, _), _ = self._ask(_child.run, call)  # of this process, and no other
+        try:
+            (kind, outcome, _, _), _ = self._ask(_child.run, call)  # of this process, and no other
+        except ProcessCrashError as error:
+            if self._is_unwanted() or self._orphaned:
+                raise
+            raise InitializerFailed(error, self._killed) from None
         if kind != VALUE:
-            raise InitializerFailed(_outcome.unframed(outcome))
+            raise InitializerFailed(_outcome.unframed(outcome), False)
+        pool.note_set_up()
 
     def _epitaph(self, process: Any) -> str:
         """Say how the process ended that has just been closed; None: none was made."""
@@ -388,13 +406,14 @@ class WorkerProcess:
             with contextlib.suppress(ChildProcessError):  # somebody else has taken its status
                 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with _children_lock:
-            self._orphaned = False
+            self._orphaned = self._killed = False
             if served and process._popen.returncode is None:  # else start() has taken its status
                 ((_, event),) = end.poll()
                 self._orphaned = not event & select.POLLIN  # hung up, and no status
             if self._orphaned:
                 process.kill()
             process.join()
+            self._killed = not self._orphaned and (process.exitcode or 0) < 0
 
     def is_alive(self) -> bool:
         """Whether there is a process now."""

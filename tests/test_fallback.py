@@ -299,6 +299,18 @@ def test_a_main_module_that_cannot_be_loaded_again_is_said_to_be_the_reason(
     assert done.stdout.endswith("\n8\n")
 
 
+def test_a_main_module_that_crashes_where_it_is_loaded_again_is_named(tmp_path: Path) -> None:
+    # A fork server may load it too, and then there is no process to crash.
+    spawning = "(1, mp_context=multiprocessing.get_context('spawn'))"
+    program = "import multiprocessing\n" + PROGRAM.replace("(1)", spawning)
+    body = "\nif __name__ == '__main__':\n    main()\nelse:\n    lane_tasks.abort()\n"
+    done = run(write(tmp_path / "crashing.py", program + body), check=False)
+    assert done.stdout.startswith("ProcessCrashError")
+    assert "SIGABRT" in done.stdout and "the main module '" in done.stdout
+    assert "crashing.py" in done.stdout
+    assert done.stdout.endswith("\n8\n")
+
+
 def test_a_daemonic_process_is_said_to_be_the_reason(tmp_path: Path) -> None:
     body = """
 if __name__ == "__main__":

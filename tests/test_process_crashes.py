@@ -14,8 +14,10 @@ from contract.rig import Gate, Inbox
 from contract.tasks import hold
 
 from interp_executor import (
+    BrokenInterpreterPool,
     InterpreterPoolExecutor,
     ProcessCrashError,
+    TaskInterrupted,
     _child,
 )
 from interp_executor._process import WorkerProcess
@@ -203,6 +205,96 @@ def test_an_initializer_runs_once_in_a_process_whose_predecessor_never_ran_it(
             executor.submit(tasks.process).result(PATIENCE)
         process = executor.submit(tasks.process).result(PATIENCE)
     assert runs.read_text() == f"{process}\n"
+
+
+@needs_pidfd
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_process_killed_before_it_is_ready_is_a_crash_like_any_other(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = WorkerProcess._watch
+    killed: list[int] = []
+
+    def kill_first(worker: WorkerProcess, ours: socket.socket) -> None:
+        if not killed:
+            killed.append(worker._process.pid)
+            kill(worker._process.pid)
+            monkeypatch.setattr(_child, "serve", serve)
+        watch(worker, ours)
+
+    serve = _child.serve
+    monkeypatch.setattr(WorkerProcess, "_watch", kill_first)
+    monkeypatch.setattr(_child, "serve", tasks.get_nowhere)
+    context = multiprocessing.get_context(method)
+    with InterpreterPoolExecutor(1, lane="process", mp_context=context) as executor:
+        with pytest.raises(ProcessCrashError, match="SIGKILL.* before the task"):
+            executor.submit(tasks.process).result(PATIENCE)
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_an_initializer_that_ends_its_process_breaks_the_pool(method: str) -> None:
+    context = multiprocessing.get_context(method)
+    with InterpreterPoolExecutor(
+        1, lane="process", mp_context=context, initializer=tasks.leave, initargs=(5,)
+    ) as executor:
+        with pytest.raises(BrokenInterpreterPool) as caught:
+            executor.submit(abs, -1).result(PATIENCE)
+        assert isinstance(caught.value.__cause__, ProcessCrashError)
+        assert "exit status 5" in str(caught.value.__cause__)
+        with pytest.raises(BrokenInterpreterPool):
+            executor.submit(abs, -1)
+
+
+def test_an_initializer_whose_processes_are_killed_breaks_the_pool_at_the_third() -> None:
+    with InterpreterPoolExecutor(1, lane="process", initializer=tasks.be_killed) as executor:
+        futures = [executor.submit(abs, -1) for _ in range(4)]
+        errors = [future.exception(PATIENCE) for future in futures]
+    assert [type(error) for error in errors] == [
+        *[ProcessCrashError] * 2,
+        *[BrokenInterpreterPool] * 2,
+    ]
+
+
+@needs_pidfd
+def test_kills_that_an_initializer_survives_do_not_add_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initialize = WorkerProcess._initialize
+    began: list[int] = []
+
+    def kill_every_other(worker: WorkerProcess) -> None:
+        began.append(worker._process.pid)
+        if len(began) % 2:
+            kill(worker._process.pid)
+        initialize(worker)
+
+    monkeypatch.setattr(WorkerProcess, "_initialize", kill_every_other)
+    with InterpreterPoolExecutor(
+        1, lane="process", initializer=tasks.note_in, initargs=(tmp_path / "runs",)
+    ) as executor:
+        for _ in range(4):
+            with pytest.raises(ProcessCrashError, match="SIGKILL"):
+                executor.submit(abs, -1).result(PATIENCE)
+            assert executor.submit(abs, -1).result(PATIENCE) == 1
+            executor.submit(tasks.be_killed).exception(PATIENCE)
+
+
+def test_a_time_limit_that_ends_an_initializer_is_no_failure_of_it(
+    meeting: tuple[Inbox, Gate],
+) -> None:
+    inbox, gate = meeting
+    with InterpreterPoolExecutor(
+        1, lane="process", initializer=hold, initargs=(inbox.path, gate.path)
+    ) as executor:
+        for _ in range(4):
+            future = executor.submit(abs, -1)
+            assert inbox.read() == "held"
+            assert future.interrupt()  # type: ignore[attr-defined]
+            with pytest.raises(TaskInterrupted):
+                future.result(PATIENCE)
+        gate.open()
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
 
 
 @pytest.mark.parametrize(("method", "crashes"), [("forkserver", 60), ("spawn", 12)])
