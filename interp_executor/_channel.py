@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     type Buffer = bytes | memoryview
+    type Rights = Sequence[tuple[int, int, array.array[int]]]
     type Large = list[Any]  # of objects that export a buffer
 
 _HEADER = struct.Struct("=Q")  # the bytes that follow
@@ -30,10 +31,6 @@ _ROOM = socket.CMSG_SPACE(array.array("i").itemsize)  # for one descriptor
 _FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # no child of ours inherits it
 
 
-def no_wait() -> None:
-    """Wait for nothing: who reads then sleeps until something comes."""
-
-
 class Channel:
     """One end of the way.
 
@@ -41,13 +38,15 @@ class Channel:
     ----------
     end : socket.socket
         One of a pair.
-    wait : callable
-        Called before each look for what comes; raises if nothing will.
+    wait : callable or None
+        Waits until the other end has sent something, or, called with True, has taken something;
+        raises if it will not. None: nobody else may hold the other end, so its close tells.
     """
 
-    def __init__(self, end: socket.socket, wait: Callable[[], None] = no_wait) -> None:
+    def __init__(self, end: socket.socket, wait: Callable[[bool], None] | None = None) -> None:
         self._socket = end
         self._wait = wait
+        self._send_flags = 0 if wait is None else socket.MSG_DONTWAIT
 
     def send(self, message: object, large: Sequence[Buffer] = ()) -> None:
         """Send a message and contiguous memory that goes with it."""
@@ -91,11 +90,19 @@ class Channel:
     def _send(self, data: bytes, files: Sequence[int]) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
         header = _HEADER.pack(len(data))
-        sent = self._socket.sendmsg([header, data], rights) - len(header)
-        if sent < 0:
-            self._socket.sendall(header[sent:] + data)
-        elif sent < len(data):
-            self._socket.sendall(memoryview(data)[sent:])
+        sent = self._write([header, data], rights) - len(header)
+        left = memoryview(header[sent:] + data if sent < 0 else data)[max(sent, 0) :]
+        while left:
+            left = left[self._write([left]) :]
+
+    def _write(self, data: list[Buffer], rights: Rights = ()) -> int:
+        """Send as much as there is room for, once there is some; return how much."""
+        while True:
+            try:
+                return self._socket.sendmsg(data, rights, self._send_flags)
+            except BlockingIOError:
+                assert self._wait is not None
+                self._wait(True)
 
     def _receive(self) -> tuple[bytearray, array.array[int]]:
         """Return what _send() has sent."""
@@ -109,7 +116,8 @@ class Channel:
     def _fill(self, data: bytearray, files: array.array[int]) -> None:
         left = memoryview(data)
         while left:
-            self._wait()
+            if self._wait is not None:
+                self._wait(False)
             length, rights, _, _ = self._socket.recvmsg_into([left], _ROOM, _FLAGS)
             if length == 0:
                 raise EOFError

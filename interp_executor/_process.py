@@ -206,9 +206,14 @@ class WorkerProcess:
             file != self._words or event & select.POLLHUP for file, event in self._events.poll(0)
         )
 
-    def _wait(self) -> None:
-        """Wait for words of the process. Children of its own may keep its end open."""
-        if all(file != self._words for file, _ in self._events.poll()):
+    def _wait(self, for_room: bool) -> None:
+        """Wait for words of the process, or room for ours. Its children may keep its end open."""
+        if for_room:
+            self._events.modify(self._words, select.POLLOUT)
+        events = self._events.poll()
+        if for_room:
+            self._events.modify(self._words, select.POLLIN)
+        if all(file != self._words for file, _ in events):
             raise EOFError
 
     # ---- stopping ----

@@ -1,5 +1,6 @@
 """Tasks of the process lane that fork: the copy goes on in them, too."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -70,6 +71,15 @@ def double_in_a_copy(value: int) -> int:
 
 def put_double(queue: "multiprocessing.SimpleQueue[int]", value: int) -> None:
     queue.put(2 * value)
+
+
+def leave_a_copy_behind_python() -> tuple[int, int]:
+    """Leave a copy that C code has made: Python is not told of it, so it holds all files."""
+    copy = ctypes.PyDLL(None).fork()
+    if copy == 0:
+        signal.pause()
+        os._exit(0)
+    return os.getpid(), copy
 
 
 def leave_a_copy() -> tuple[int, int]:

@@ -8,6 +8,7 @@ import socket
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import fork_tasks
 import lane_tasks as tasks
 import pytest
 from contract.rig import Gate, Inbox
@@ -205,6 +206,36 @@ def test_an_initializer_runs_once_in_a_process_whose_predecessor_never_ran_it(
             executor.submit(tasks.process).result(PATIENCE)
         process = executor.submit(tasks.process).result(PATIENCE)
     assert runs.read_text() == f"{process}\n"
+
+
+@needs_pidfd
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_crash_is_told_at_once_while_an_argument_is_being_sent(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = WorkerProcess._wait
+    killed: list[int] = []
+
+    def kill_when_full(worker: WorkerProcess, for_room: bool) -> None:
+        if for_room and not killed:
+            killed.append(process)
+            kill(process)
+        wait(worker, for_room)
+
+    monkeypatch.setattr(WorkerProcess, "_wait", kill_when_full)
+    context = multiprocessing.get_context(method)
+    with InterpreterPoolExecutor(1, lane="process", mp_context=context) as executor:
+        leave = fork_tasks.leave_a_copy_behind_python
+        process, copy = executor.submit(leave).result(PATIENCE)
+        try:
+            os.kill(process, signal.SIGSTOP)  # reads no more, and the copy never does
+            future = executor.submit(len, [str(i) for i in range(500_000)])
+            with pytest.raises(ProcessCrashError, match="SIGKILL"):
+                future.result(PATIENCE)
+        finally:
+            os.kill(copy, signal.SIGKILL)
+        assert killed == [process]
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
 
 
 @needs_pidfd
