@@ -137,7 +137,7 @@ class ProcessLane(_native.Pool):
 
     def why_no_process(self) -> str | None:
         """Return why processes are out of reach, and the fix, or None if one may be tried."""
-        from interp_executor._process import default_context, why_unavailable
+        from interp_executor._process_start import default_context, why_unavailable
 
         return why_unavailable(self.mp_context or default_context())
 

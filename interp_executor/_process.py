@@ -10,10 +10,7 @@ process in its place would pass each task through two more threads, on the way t
 from __future__ import annotations
 
 import contextlib
-import errno
-import multiprocessing
 import multiprocessing.process
-import multiprocessing.spawn
 import os
 import select
 import signal
@@ -26,6 +23,14 @@ from interp_executor import _child, _forward, _native, _outcome, _serialize, _wo
 from interp_executor._channel import Channel
 from interp_executor._errors import ProcessCrashError
 from interp_executor._lane import VALUE, Call, InitializerFailed, ProcessUnavailable
+from interp_executor._process_start import (
+    default_context,
+    fork_server,
+    hint,
+    server_has_ended,
+    why_not_started,
+    why_unavailable,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,28 +39,6 @@ if TYPE_CHECKING:
 
     from interp_executor._channel import Buffer, Large
     from interp_executor._pool import Pool
-
-
-def default_context() -> Any:
-    """Return the multiprocessing context of executors that were given none."""
-    serves = "forkserver" in multiprocessing.get_all_start_methods()
-    serves = serves and not _is_server_inherited()
-    return multiprocessing.get_context("forkserver" if serves else "spawn")
-
-
-def _is_server_inherited() -> bool:
-    """Whether this process was forked from one with a fork server, whoever had started that.
-
-    multiprocessing takes it for its own child, and fails to find out whether it lives.
-    """
-    server = _fork_server()
-    if server is None:
-        return False
-    try:
-        os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return True
-    return False
 
 
 _started: weakref.WeakSet[multiprocessing.process.BaseProcess] = weakref.WeakSet()
@@ -70,28 +53,6 @@ def _begin_child() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_child)
-
-
-def why_unavailable(context: Any) -> str | None:
-    """Return why no process can be made here, and what to do about it, or None if one can."""
-    if multiprocessing.process.current_process().daemon:
-        return (
-            "this is a daemonic process, which may not have children: start it with "
-            "daemon=False, or use concurrent.futures.ProcessPoolExecutor instead of "
-            "multiprocessing.Pool around it"
-        )
-    if context.get_start_method() == "fork":
-        return (
-            "the executor's mp_context forks, and a fork of a process with interpreters at work "
-            "kills the child: give it multiprocessing.get_context('forkserver') or 'spawn'"
-        )
-    executable = multiprocessing.spawn.get_executable()
-    if not executable or not os.path.exists(os.fsdecode(executable)):
-        return (
-            "the program has no Python executable to start a process with (it is frozen or "
-            "embedded): name one with multiprocessing.set_executable()"
-        )
-    return None
 
 
 class WorkerProcess:
@@ -265,7 +226,7 @@ class WorkerProcess:
         if reason is not None:
             raise ProcessUnavailable(reason)
         for is_second in (False, True):
-            server = _fork_server() if self._is_served() else None
+            server = fork_server() if self._is_served() else None
             try:
                 self._make()
                 break
@@ -277,7 +238,7 @@ class WorkerProcess:
                 self.close()
                 raise ProcessUnavailable(
                     f"a process could not be started ({type(error).__name__}: {error})"
-                    + _hint(error)
+                    + hint(error)
                 ) from error
         self._initialize()
 
@@ -288,7 +249,7 @@ class WorkerProcess:
         """
         epitaph = self._epitaph(process)
         if not self._killed:
-            return ProcessUnavailable(_why_not_started(epitaph, process is not None))
+            return ProcessUnavailable(why_not_started(epitaph, process is not None))
         main = _serialize.find_main()
         loading = "" if main is None else f", when a new process loads the main module {main[1]!r}"
         return ProcessCrashError(f"{epitaph}; that was before the task{loading}")
@@ -302,7 +263,7 @@ class WorkerProcess:
             return False
         if process is not None:
             return self._orphaned
-        return server is not None and _server_has_ended(server)
+        return server is not None and server_has_ended(server)
 
     def _make(self) -> None:
         """Make the process, and hear from it that it is ready."""
@@ -425,8 +386,6 @@ class WorkerProcess:
         return self._process is not None
 
 
-_SERVER_ENDS_IN = 5  # seconds at most: threads of modules that it has loaded may keep it for ever
-
 # Held to start a process and to take the exit status of one. multiprocessing looks for the status
 # of all children whenever it starts one; of two threads that look at once, one finds none.
 _children_lock = threading.Lock()
@@ -451,86 +410,8 @@ def _without_a_false_main() -> Iterator[None]:
             main.__file__ = file
 
 
-def _fork_server() -> int | None:
-    """Return the process id of the fork server, or None if there is none yet."""
-    from multiprocessing import forkserver
-
-    pid: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
-    return pid
-
-
-def _server_has_ended(server: int) -> bool:
-    """Whether a fork server that gave no answer has ended: it may take a moment.
-
-    It answers no more as soon as its sockets are closed, and multiprocessing asks it, not a new
-    one, until it has ended.
-    """
-    try:
-        fd = os.pidfd_open(server)
-    except ProcessLookupError:
-        return True  # multiprocessing has taken its exit status, for a start in another thread
-    except (AttributeError, OSError):  # a system without
-        return False
-    try:
-        end = select.poll()
-        end.register(fd, select.POLLIN)
-        return bool(end.poll(_SERVER_ENDS_IN * 1000))
-    finally:
-        os.close(fd)
-
-
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-_LIMITS = "the limits on processes (ulimit -u), open files (ulimit -n) and memory"
-
-
-def _hint(error: Exception) -> str:
-    """Return what to do about a process that could not be started."""
-    scarce = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-    return f": see {_LIMITS}" if isinstance(error, OSError) and error.errno in scarce else ""
-
-
-def _why_not_started(epitaph: str, made: bool) -> str:
-    """Explain why a process ended before its first task: all it does is to load the main module.
-
-    Where none was made, the fork server ended, which loads it too, or found no room for another.
-    """
-    main = _serialize.find_main()
-    if main is None:
-        return f"a process could not be set up ({epitaph}; its words are on stderr): see {_LIMITS}"
-    where = repr(main[1])
-    if main[0] == "path" and not _is_guarded(main[1]):
-        return (
-            f"the main module {where} is not guarded: a new process loads it to find what it "
-            "defines, so what is to run only once belongs under if __name__ == '__main__':"
-        )
-    reason = (
-        f"the main module {where} cannot be loaded in a new process ({epitaph}; its words are on "
-        "stderr): what it does outside of if __name__ == '__main__': must work there too"
-    )
-    if not made:
-        reason += f". Or the system had no room for a process: see {_LIMITS}"
-    return reason
-
-
-def _is_guarded(path: str) -> bool:
-    """Whether a script has an ``if __name__ == "__main__":`` at its top level, for all we see."""
-    import ast
-
-    with open(path, "rb") as file:
-        source = file.read()
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # it is compiled, and cannot be looked at
-        return True
-    return any(
-        isinstance(node, ast.Name) and node.id == "__name__"
-        for statement in tree.body
-        if isinstance(statement, ast.If)
-        for node in ast.walk(statement.test)
-    )
