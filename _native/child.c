@@ -204,13 +204,6 @@ append(struct child *self, PyObject *outcomes, PyObject *large, enum ix_outcome 
     return kind == IX_OUTCOME_VALUE ? IX_ALL_WELL : IX_STOPPED;
 }
 
-/* Whether a task has forked, and this is the new process. */
-static bool
-is_copy(const struct ix_worker *worker)
-{
-    return worker->forks != atomic_load_explicit(&ix_runtime_forks, memory_order_relaxed);
-}
-
 /* Runs the items of a segment, up to the first that fails; a copy runs no more than that in which it was made.
  * Context: the lists are new. */
 static enum ix_verdict
@@ -224,7 +217,9 @@ run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
     if (fn == NULL)
         verdict = append(self, outcomes, large, ix_worker_put_raised(worker, &outcome, "callable"),
                          &outcome);
-    for (uint32_t i = 0; verdict == IX_ALL_WELL && i < segment->count && !is_copy(worker); i++) {
+    for (uint32_t i = 0; verdict == IX_ALL_WELL && i < segment->count; i++) {
+        if (ix_runtime_has_forked(worker->forks))
+            break;
         outcome.length = 0;
         enum ix_outcome kind = ix_worker_call_item(worker, fn, arity, segment, i, &outcome);
         verdict = kind == IX_OUTCOME_FAILED ? IX_LOST

@@ -21,6 +21,12 @@
 /* How many forks lie between this process and the one that imported the module. What was made before
  * the last one has lost its threads, and its locks may be held for ever: see ix_pool_is_inherited(). */
 extern _Atomic uint32_t ix_runtime_forks;
+/* Whether this process was forked since there were so many forks. Context: any. */
+static inline bool
+ix_runtime_has_forked(uint32_t forks)
+{
+    return forks != atomic_load_explicit(&ix_runtime_forks, memory_order_relaxed);
+}
 
 /* Finds the list, the first time it is called, and sees to it that forked children begin with the main
  * interpreter alone. Context: any GIL. */

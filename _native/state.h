@@ -94,7 +94,7 @@ extern PyType_Spec ix_pool_spec;
 static inline bool
 ix_pool_is_inherited(struct ix_pool_object *pool)
 {
-    return pool->forks != atomic_load_explicit(&ix_runtime_forks, memory_order_relaxed);
+    return ix_runtime_has_forked(pool->forks);
 }
 #define IX_POOL_AWAITED 0x80000000u
 /* Leaves a task that somebody observes in the outbox, without ringing it: steals a reference.

@@ -370,7 +370,7 @@ worker_dealloc(struct ix_worker *self)
     PyObject_GC_UnTrack(self);
     /* An interpreter can only be ended on its own thread: close() is the thread's last act. Only a fork
      * takes the thread away first. */
-    assert(self->own_ts == NULL || self->forks != atomic_load(&ix_runtime_forks));
+    assert(self->own_ts == NULL || ix_runtime_has_forked(self->forks));
     type->tp_free(self);
     Py_DECREF(type);
 }

@@ -9,8 +9,8 @@
 #include "gate.h"
 #include "state.h"
 
-/* The form of a callable that goes by value: BY_VALUE of _serialize.py. */
-#define IX_FORM_IN_MAIN 1 /* this one and the one below: by name */
+/* Forms of a callable, as _serialize.py has them. */
+#define IX_FORM_IN_MAIN 1 /* the last of those that go by name */
 #define IX_FORM_BY_VALUE 3
 
 /* The worker's end of things: objects of its interpreter, and nobody else's. */
@@ -99,8 +99,8 @@ enum ix_outcome ix_worker_call_item(struct ix_worker *worker, PyObject *fn, uint
 enum ix_outcome ix_worker_put_raised(struct ix_worker *worker, struct ix_buffer *buffer,
                                      const char *what);
 
-/* Sets sys.path (encoded by the owner; NULL: it is right already), imports the Python side and gives it the world. Returns 0, or -1
- * with an exception set. */
+/* Sets sys.path (encoded by the owner; NULL: it is right already), imports the Python side and gives it the
+ * world. Returns 0, or -1 with an exception set. */
 int ix_inside_init(struct ix_inside *inside, const struct ix_buffer *path,
                    const struct ix_buffer *world);
 void ix_inside_clear(struct ix_inside *inside);

@@ -95,6 +95,7 @@ def _begin_copy() -> None:
     global _is_copy, _telling
     _is_copy, _telling = True, False
     _channel.close()
+    _native.begin_child()
     _output.begin_copy()
 
 

@@ -7,11 +7,14 @@ is pickled is obeyed. Exceptions that it refers to are taken apart in the same w
 
 from __future__ import annotations
 
-import _pickle
 import copyreg
-import io
 
-from interp_executor._serialize import dumps_by_value, loads_attached, pack_nothing
+from interp_executor._serialize import (
+    dumps_attaching,
+    dumps_by_value,
+    loads_attached,
+    pack_nothing,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 
     # An exception's arguments, __dict__, and what it keeps in slots: what it is filled with.
     _Parts = tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]
-    _Reduce = Callable[[object], Any]
 
 
 def of_base(name: str, base: type = BaseException) -> Any:
@@ -65,14 +67,6 @@ def put_together(data: bytes, members: Sequence[BaseException]) -> BaseException
     return error
 
 
-class _Pickler(_pickle.Pickler):
-    # Slots, as in _serialize.py.
-    __slots__ = ("persistent_id", "reducer_override")
-
-    persistent_id: Callable[[Any], Any]
-    reducer_override: _Reduce
-
-
 def _dumps(value: object, error: BaseException, parts: _Parts | None = None) -> tuple[bytes, Any]:
     """Pickle what can be loaded again, an exception or what it has; return the copy, too.
 
@@ -88,11 +82,7 @@ def _dumps(value: object, error: BaseException, parts: _Parts | None = None) -> 
         return _reduce(each)
 
     try:
-        file = io.BytesIO()
-        pickler = _Pickler(file, 5)
-        pickler.persistent_id, pickler.reducer_override = pack, reduce
-        pickler.dump(value)
-        data = file.getvalue()
+        data = dumps_attaching(value, pack, reduce)
         return data, _loads(data, members)
     except BaseException:  # a __reduce__ may raise anything
         data = dumps_by_value(value, pack, reduce)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Pack = Callable[[object], object]
     Unpack = Callable[[object], object]
+    Reduce = Callable[[object], Any]
 
 FunctionType = type(lambda: None)
 BuiltinFunctionType = type(len)
@@ -202,18 +203,18 @@ def dumps_plain(value: object) -> bytes:
     return data
 
 
-def dumps_attaching(value: object, pack: "Pack") -> bytes:
+def dumps_attaching(value: object, pack: "Pack", reduce: "Reduce | None" = None) -> bytes:
     """Pickle a value; pack, the pickler's persistent_id, takes out what is large or lent."""
     file = io.BytesIO()
     pickler = _classes().Pickler(file, 5)
     pickler.persistent_id = pack
+    if reduce is not None:
+        pickler.reducer_override = reduce
     pickler.dump(value)
     return file.getvalue()
 
 
-def dumps_by_value(
-    value: object, pack: "Pack", reduce: "Callable[[object], Any] | None" = None
-) -> bytes:
+def dumps_by_value(value: object, pack: "Pack", reduce: "Reduce | None" = None) -> bytes:
     """Do the same with cloudpickle; reduce, a reducer_override, goes before cloudpickle's own."""
     file = io.BytesIO()
     pickler = _classes(by_value=True).CloudPickler(file, 5)
@@ -247,7 +248,7 @@ def loads_attached(data: "bytes | memoryview", unpack: "Unpack | None") -> "Any"
 
 
 class _Classes:
-    """Picklers whose persistent_id is an attribute. Made on first need, as is pickle imported."""
+    """Picklers whose hooks are attributes. Made on first need, as is pickle imported."""
 
     Pickler: "Any" = None
     Unpickler: "Any" = None
@@ -259,7 +260,8 @@ def _classes(by_value: bool = False) -> type[_Classes]:
         import _pickle
 
         # Slots, since instances of 3.13's own picklers do not take these attributes.
-        _Classes.Pickler = type("Pickler", (_pickle.Pickler,), {"__slots__": ("persistent_id",)})
+        hooks = {"__slots__": ("persistent_id", "reducer_override")}
+        _Classes.Pickler = type("Pickler", (_pickle.Pickler,), hooks)
         _Classes.Unpickler = type(
             "Unpickler", (_pickle.Unpickler,), {"__slots__": ("persistent_load",)}
         )
@@ -390,7 +392,7 @@ def encode_arguments(args: tuple[object, ...]) -> bytes:
         data = dumps_plain((args, {}))
     except Exception:  # explained below, if they cannot cross by value either
         pass
-    if data is None or (b"__main__" in data and find_main() is None):
+    if data is None or names_lost_main(data):
         data = dumps_call(args, {}, pack_nothing)
     return b"P" + len(data).to_bytes(8, sys.byteorder) + data
 

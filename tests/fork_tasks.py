@@ -3,11 +3,13 @@
 import ctypes
 import multiprocessing
 import os
+import select
 import signal
 import sys
+import threading
 from pathlib import Path
 
-from interp_executor import InterpreterPoolExecutor
+from interp_executor import _native
 
 
 def wait_for(copy: int) -> int:
@@ -51,10 +53,33 @@ def print_in_both() -> int:
     return wait_for(copy) if copy else 0
 
 
+def print_in_a_copy_while_a_thread_writes() -> int:
+    """Fork while a thread waits for room in a pipe that nobody reads; return the copy's status."""
+    read, write = os.pipe()
+    thread = threading.Thread(target=_native.write_whole, args=(write, b"x" * 300_000))
+    thread.start()
+    while select.select([], [write], [], 0)[1]:
+        os.sched_yield()
+    copy = os.fork()
+    if copy == 0:
+        signal.alarm(30)  # one that hangs ends all the same
+        print("copy", flush=True)
+        os._exit(0)
+    status = wait_for(copy)
+    with open(read, "rb") as reader:
+        reader.read(300_000)
+    thread.join()
+    os.close(write)
+    return status
+
+
 def fork_in_an_executor_of_the_copy() -> int:
     """Have a copy use an executor of its own; return its exit status."""
     copy = os.fork()
     if copy == 0:
+        # Not above: without it, nobody but the process itself sees to a copy's locks.
+        from interp_executor import InterpreterPoolExecutor
+
         with InterpreterPoolExecutor(1, lane="process") as executor:
             os._exit(executor.submit(abs, -7).result())
     return wait_for(copy)

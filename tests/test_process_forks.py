@@ -94,6 +94,14 @@ def test_a_copy_writes_to_the_terminal_what_it_prints(
     assert sorted(capfd.readouterr().out.splitlines()) == ["before", "copy", "task"]
 
 
+def test_a_copy_prints_although_a_thread_was_writing(
+    heard: InterpreterPoolExecutor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    future = heard.submit(tasks.print_in_a_copy_while_a_thread_writes)
+    assert future.result(PATIENCE) == 0
+    assert capfd.readouterr().out == "copy\n"
+
+
 def test_a_copy_may_have_an_executor_of_its_own(lane: InterpreterPoolExecutor) -> None:
     assert lane.submit(tasks.fork_in_an_executor_of_the_copy).result(PATIENCE) == 7
     check_answers(lane)
