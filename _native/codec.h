@@ -110,6 +110,9 @@ struct ix_attachment *ix_attachment_behind(struct ix_codec *codec, PyObject *obj
  * NULL. Returns 0, or -1 with an exception set. */
 int ix_remote_describe(struct ix_codec *codec, PyObject *descriptions, PyObject *large,
                        struct ix_attachments *attachments);
+/* encode_call(*args) of the module: the arguments of a call with such descriptions and large contents. Context: the
+ * interpreter's GIL. Returns a new tuple, or NULL with an exception set. */
+PyObject *ix_remote_encode_call(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 /* Makes attachments of such descriptions, and of `large` as it has arrived, in a list that the caller frees
  * whatever is returned. Returns 0, or -1 with an exception set. */
 int ix_remote_adopt(struct ix_codec *codec, struct ix_attachments **attachments,

@@ -350,20 +350,22 @@ forsake_claim(struct run *self, PyObject *error)
     return self->present.items != 0;
 }
 
-PyDoc_STRVAR(run_abandon_doc, "abandon($self, late, error, /)\n--\n\n"
-"Give it up together with its worker; error is the encoded exception for an item of a map.\n\n"
+PyDoc_STRVAR(run_abandon_doc, "abandon($self, late, killed, error, /)\n--\n\n"
+"Give it up together with its worker, since it was over its time or asked to stop; killed tells whether its\n"
+"process has been killed for it, and error is the encoded exception for an item of a map.\n\n"
 "Returns None if it is over by itself; otherwise whether the worker's successor has been counted\n"
 "in at the pool, so that the caller must start it.");
 
 static PyObject *
 run_abandon(struct run *self, PyObject *args)
 {
-    int late, abandoned;
+    int late, killed, abandoned;
     PyObject *error;
-    if (!PyArg_ParseTuple(args, "pO!:abandon", &late, &PyBytes_Type, &error))
+    if (!PyArg_ParseTuple(args, "ppO!:abandon", &late, &killed, &PyBytes_Type, &error))
         return NULL;
     if (is_task(self))
-        abandoned = ix_pool_abandon_task(self->pool, (struct ix_task *)self->present.entry, late);
+        abandoned = ix_pool_abandon_task(self->pool, (struct ix_task *)self->present.entry,
+                                         (late ? IX_LATE : 0) | (killed ? IX_KILLED : 0));
     else
         abandoned = forsake_claim(self, error);
     if (PyErr_Occurred())

@@ -167,6 +167,10 @@ end_by_interrupt(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(ix_runtime_end_by_interrupt());
 }
 
+PyDoc_STRVAR(encode_call_doc, "encode_call($module, /, *args)\n--\n\n"
+"Encode the arguments of a call for another process. Returns the bytes, descriptions of what they refer to\n"
+"(None: something both sides would write to, which must not go), and the large contents of that.");
+
 PyDoc_STRVAR(tell_owner_doc, "tell_owner($module, data, /)\n--\n\n"
 "In a task: have the owner's pool deliver what the worker wrote; return whether that was possible.");
 
@@ -191,6 +195,8 @@ static PyMethodDef module_methods[] = {
     {"configure", configure, METH_O, configure_doc},
     {"forget_callables", forget_callables, METH_NOARGS, forget_callables_doc},
     {"set_main_by_value", set_main_by_value, METH_O, set_main_by_value_doc},
+    {"encode_call", (PyCFunction)(void (*)(void))ix_remote_encode_call, METH_FASTCALL,
+     encode_call_doc},
     {"tell_owner", ix_output_tell_owner, METH_O, tell_owner_doc},
     {"report_unraisable", ix_output_report_unraisable, METH_VARARGS, report_unraisable_doc},
     {"unraisablehook", ix_interrupt_unraisable, METH_O, unraisablehook_doc},

@@ -62,10 +62,10 @@ ix_pool_count_published(struct ix_pool_object *pool)
 }
 
 int
-ix_pool_abandon_task(struct ix_pool_object *pool, struct ix_task *task, bool late)
+ix_pool_abandon_task(struct ix_pool_object *pool, struct ix_task *task, uint32_t why)
 {
     uint32_t flags;
-    if (!ix_task_abandon(task, late, &flags))
+    if (!ix_task_abandon(task, why, &flags))
         return 0;
     if (flags & IX_OBSERVED) {
         ix_task_acquire(task); /* the outbox's */

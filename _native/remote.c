@@ -108,6 +108,26 @@ ix_remote_describe(struct ix_codec *codec, PyObject *descriptions, PyObject *lar
     return 0;
 }
 
+PyObject *
+ix_remote_encode_call(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    struct ix_codec *codec = &((struct ix_module *)PyModule_GetState(module))->codec;
+    struct ix_buffer buffer = {0};
+    PyObject *result = NULL, *descriptions = PyList_New(0), *large = PyList_New(0);
+    if (descriptions != NULL && large != NULL
+        && ix_encode_call(codec, &buffer, args, nargs, NULL) == 0
+        && ix_remote_describe(codec, descriptions, large, buffer.attachments) == 0) {
+        bool shared = buffer.attachments != NULL && buffer.attachments->shared;
+        result = Py_BuildValue("y#OO", buffer.data, (Py_ssize_t)buffer.length,
+                               shared ? Py_None : descriptions, large);
+    }
+    ix_attachments_free(ix_buffer_detach(&buffer));
+    ix_buffer_fini(&buffer);
+    Py_XDECREF(descriptions);
+    Py_XDECREF(large);
+    return result;
+}
+
 /* ---- the far end ---- */
 
 static void

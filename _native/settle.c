@@ -44,8 +44,8 @@ decode_task(struct ix_module *state, struct ix_future *future, bool *raised)
     *raised = abandonment != 0 || task->outcome != IX_OUTCOME_VALUE;
     if (abandonment != 0) {
         double timeout = task->limits == NULL ? 0.0 : (double)task->limits->timeout_ns * 1e-9;
-        return PyObject_CallFunction(state->abandoned_error, "id", (abandonment & IX_LATE) != 0,
-                                     timeout);
+        return PyObject_CallFunction(state->abandoned_error, "iid", (abandonment & IX_LATE) != 0,
+                                     (abandonment & IX_KILLED) != 0, timeout);
     }
     switch ((enum ix_outcome)task->outcome) {
     case IX_OUTCOME_VALUE:

@@ -30,7 +30,7 @@ struct ix_module {
     PyObject *broken_error;      /* (pool) -> exception */
     PyObject *failed_error;      /* (text) -> exception */
     PyObject *run_bytecode;      /* () -> None */
-    PyObject *abandoned_error;   /* (late, timeout in seconds) -> exception */
+    PyObject *abandoned_error;   /* (late, killed, timeout in seconds) -> exception */
     PyObject *undecodable_error; /* (exception) -> exception, for a result that cannot be rebuilt */
     PyObject *log_callback;      /* (future, exception): logs what a callback raised */
     PyObject *new_condition;     /* threading.Condition */
@@ -109,8 +109,9 @@ int ix_pool_check_inherited(struct ix_pool_object *pool);
  * Returns 0, or 1 if no worker comes (those that the pool has do the work; where there are none, what is
  * queued has failed), or -1 with an exception set. */
 int ix_pool_after_push(struct ix_pool_object *pool, enum ix_push pushed);
-/* Gives up a running task: its future fails. Returns 1, or 0 if it is over by itself. */
-int ix_pool_abandon_task(struct ix_pool_object *pool, struct ix_task *task, bool late);
+/* Gives up a running task: its future fails, as `why` says (IX_LATE, IX_KILLED). Returns 1, or 0 if it is over by
+ * itself. */
+int ix_pool_abandon_task(struct ix_pool_object *pool, struct ix_task *task, uint32_t why);
 /* Ends what a queue gave up: cancelled, or broken. Steals the list and its references. */
 int ix_pool_discard(struct ix_pool_object *pool, struct ix_entry *entries, bool broken);
 

@@ -193,9 +193,9 @@ ix_task_finish(struct ix_task *task, enum ix_outcome outcome)
 }
 
 bool
-ix_task_abandon(struct ix_task *task, bool late, uint32_t *flags)
+ix_task_abandon(struct ix_task *task, uint32_t why, uint32_t *flags)
 {
-    return leave_running(task, IX_DONE | IX_ABANDONED | (late ? IX_LATE : 0), flags);
+    return leave_running(task, IX_DONE | IX_ABANDONED | why, flags);
 }
 
 bool

@@ -42,6 +42,7 @@ enum ix_state {
 /* With DONE: */
 #define IX_ABANDONED 32u /* no outcome came: the owner has given up waiting for the worker */
 #define IX_LATE 64u      /* and that because the task was over its time */
+#define IX_KILLED 128u   /* the process that it ran in has been killed for it */
 
 enum ix_outcome {
     IX_OUTCOME_NONE,   /* not done yet */
@@ -130,9 +131,9 @@ bool ix_task_start(struct ix_task *task);
  * a reference to the outbox. IX_ABANDONED alone: it was abandoned before, and the outcome is nobody's.
  * Context: the same worker, its GIL or none. */
 uint32_t ix_task_finish(struct ix_task *task, enum ix_outcome outcome);
-/* RUNNING -> DONE without the worker, wakes the waiters; false if it is not running. `flags`: as above.
- * Context: owner GIL. */
-bool ix_task_abandon(struct ix_task *task, bool late, uint32_t *flags);
+/* RUNNING -> DONE without the worker, wakes the waiters; false if it is not running. `why`: IX_LATE, IX_KILLED, both
+ * or 0. `flags`: as above. Context: owner GIL. */
+bool ix_task_abandon(struct ix_task *task, uint32_t why, uint32_t *flags);
 /* PENDING -> CANCELLED, wakes the waiters; false if a worker was first. Context: the owner. */
 bool ix_task_cancel(struct ix_task *task);
 /* Sets flags; false, with nothing set, if the task is terminal already. Context: owner GIL. */
@@ -178,11 +179,12 @@ ix_task_is_running(struct ix_task *task)
     return (atomic_load_explicit(&task->state, memory_order_acquire) & IX_STATE_MASK) == IX_RUNNING;
 }
 
-/* IX_ABANDONED, with or without IX_LATE, or 0. Context: any, once the task is DONE. */
+/* IX_ABANDONED and why, or 0. Context: any, once the task is DONE. */
 static inline uint32_t
 ix_task_abandonment(struct ix_task *task)
 {
-    return atomic_load_explicit(&task->state, memory_order_acquire) & (IX_ABANDONED | IX_LATE);
+    return atomic_load_explicit(&task->state, memory_order_acquire)
+           & (IX_ABANDONED | IX_LATE | IX_KILLED);
 }
 
 /* Sleeps until the task is terminal, the time (negative: none) is over or a signal came.

@@ -9,6 +9,7 @@ writer's own. Where there are no such files, what is large goes through the sock
 from __future__ import annotations
 
 import array
+import errno
 import mmap
 import os
 import pickle
@@ -29,6 +30,10 @@ _ALIGNMENT = 64  # bytes: what arrays of numbers like, and no more than a line o
 _HAS_MEMORY_FILES = hasattr(os, "memfd_create")
 _ROOM = socket.CMSG_SPACE(array.array("i").itemsize)  # for one descriptor
 _FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # no child of ours inherits it
+
+
+class NoDescriptorLeft(OSError):
+    """What was large could not be received: there is no room for the descriptor of its memory."""
 
 
 class Channel:
@@ -70,10 +75,18 @@ class Channel:
         ------
         EOFError, ConnectionError
             If the other end is closed.
+        NoDescriptorLeft
+            If what was large did not arrive, and this is lost; the next message may come.
         """
         data, files = self._receive()
         try:
             message, in_file, sizes = pickle.loads(data)
+            if in_file and not files:  # the system has closed it
+                raise NoDescriptorLeft(
+                    errno.EMFILE,
+                    "too many open files for a large value of a task, which comes with one: raise "
+                    "the limit (ulimit -n), or have fewer open",
+                )
             return message, _map(files[0], sizes) if in_file else list(sizes)
         finally:
             for file in files:

@@ -15,7 +15,7 @@ import sys
 from threading import get_ident, main_thread
 
 from interp_executor import _native, _output, _threads, _worker
-from interp_executor._channel import Channel
+from interp_executor._channel import Channel, NoDescriptorLeft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,14 +70,21 @@ def _greet() -> bool:
 def _answer() -> bool:
     """Answer one question, and keep nothing of it; False if the owner has closed its end."""
     try:
-        (question, request), large = _channel.receive()
-        answer, large = _answer_to(question, request, large)
+        answer, large = _answer_next()
         if _is_copy:
             _end_copy(*answer)
         _channel.send(answer, large)
     except (EOFError, ConnectionError):
         return False
     return True
+
+
+def _answer_next() -> tuple[tuple[bool, object], Large]:
+    try:
+        (question, request), large = _channel.receive()
+    except NoDescriptorLeft as error:
+        return (False, error), []
+    return _answer_to(question, request, large)
 
 
 def _answer_to(

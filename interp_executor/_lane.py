@@ -225,15 +225,16 @@ class ProcessLane(_native.Pool):
 
     def _explained(self, error: BaseException, call: Call) -> BaseException:
         """Return what a task raises that a process could not run, because of error."""
-        from interp_executor import _lanes
-        from interp_executor._pool import broken_error
-
         if isinstance(error, InitializerFailed):
+            from interp_executor._pool import broken_error
+
             reason, may_retry = error.args
             if self.note_failure(reason, replacement=may_retry):
                 return reason  # type: ignore[no-any-return]
             return broken_error(self)  # type: ignore[arg-type]
         if isinstance(error, ProcessUnavailable):
+            from interp_executor import _lanes
+
             explained = without_process(
                 self.moved_by or _lanes.extension_of(call.form, call.data), str(error)
             )
@@ -268,6 +269,13 @@ class ProcessLane(_native.Pool):
         """Return how many processes the workers have now."""
         with self.lock:
             return sum(process.is_alive() for process in self.processes)
+
+    def hurry_processes(self) -> None:
+        """Wait no longer for what tasks have left behind in processes."""
+        with self.lock:
+            processes = list(self.processes)
+        for process in processes:
+            process.hurry()
 
     def end_process(self, worker: WorkerThread) -> None:
         """End the process of a worker that leaves the pool."""

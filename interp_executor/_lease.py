@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
-# Seconds that what tasks left in an interpreter has to end, where the pool's grace is shorter.
-_LEAST_TO_END = 2.0
-
 
 class Lease:
     """A worker's time with a pool, from the assignment until the worker is counted out.
@@ -26,7 +23,7 @@ class Lease:
 
     def __init__(self, thread: WorkerThread, pool: Pool) -> None:
         self.pool = pool
-        self.patience = max(pool.grace, _LEAST_TO_END)  # seconds
+        self.patience = pool.patience()
         self.start: Start | None = None  # while the initializer runs
         self.is_worn = False  # after so many tasks another worker takes its place
         self.is_retried = False  # the worker could not be set up, and its successor is to try again

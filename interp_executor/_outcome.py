@@ -85,8 +85,11 @@ def _format(error: BaseException) -> str:
             # A module of the user's that linecache finds odd must not cost the traceback.
             warnings.simplefilter("ignore")
             return "".join(traceback.format_exception(error))
-    except Exception as failure:  # a property that raises, or a metaclass
-        frames = traceback.format_tb(_traceback_of(error))
+    except Exception as failure:  # a property that raises, or a metaclass; no file can be opened
+        frames = (
+            f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}\n'
+            for frame, line in traceback.walk_tb(_traceback_of(error))
+        )
         reason = f"{type_name(type(failure))}: {text_of(failure)}"
         return "".join(frames) + f"{type_name(type(error))} (it cannot be formatted: {reason})\n"
 
@@ -270,8 +273,10 @@ def process_stopped(late: bool, timeout: float) -> TaskInterrupted:
     return _stopped(late, timeout, " by the end of its process")
 
 
-def abandoned(late: bool, timeout: float) -> TaskInterrupted:
-    """Return the exception for a task that did not stop."""
+def abandoned(late: bool, killed: bool, timeout: float) -> TaskInterrupted:
+    """Return the exception for a task that was not waited for: it did not stop, or was killed."""
+    if killed:
+        return process_stopped(bool(late), timeout)
     end = (
         ", but did not stop within the grace period: it was abandoned and may still be running, in "
         "a worker that serves no other task"

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
+# Seconds that what tasks left behind has to end, where the pool's grace is shorter.
+_LEAST_TO_END = 2.0
+
 # Failures of the initializer, one after the other, that break a pool which already had workers.
 _MOST_FAILURES = 3
 
@@ -155,11 +158,17 @@ class Pool(ProcessLane):
                 self.hive.watchdog.stop(thread, run, 0.0 if at_once else self.grace_of(run))
             if run is not None and at_once:
                 thread.abandon(run, late=False)
+        if at_once:
+            self.hurry_processes()
 
     def grace_of(self, run: _native.Run) -> float:
         """Return how long a run may take to end once it is interrupted, in seconds."""
         grace = run.limits()[1]
         return self.grace if grace is None else grace
+
+    def patience(self) -> float:
+        """Return how long what tasks left behind may take to end, in seconds, and not compute."""
+        return max(self.grace, _LEAST_TO_END)
 
     def record(self) -> tuple[dict[str, float], float, int]:
         """Return what stats() tells of the workers: see ExecutorStats.busy and what follows it."""

@@ -13,16 +13,16 @@ import contextlib
 import multiprocessing.process
 import os
 import select
-import signal
 import socket
 import sys
 import threading
 import weakref
 
-from interp_executor import _child, _forward, _native, _outcome, _serialize, _world
-from interp_executor._channel import Channel
+from interp_executor import _child, _forward, _native, _outcome, _process_end, _serialize, _world
+from interp_executor._channel import Channel, NoDescriptorLeft
 from interp_executor._errors import ProcessCrashError
 from interp_executor._lane import VALUE, Call, InitializerFailed, ProcessUnavailable
+from interp_executor._process_end import ProcessEnd
 from interp_executor._process_start import (
     default_context,
     fork_server,
@@ -46,8 +46,7 @@ _started: weakref.WeakSet[multiprocessing.process.BaseProcess] = weakref.WeakSet
 
 def _begin_child() -> None:
     """Let go, in a forked child, of processes that only its parent can wait for."""
-    global _children_lock
-    _children_lock = threading.Lock()  # its holder may not have come along
+    _process_end.begin_child()
     children: set[Any] = getattr(multiprocessing.process, "_children", set())
     children.difference_update(_started)
 
@@ -68,13 +67,15 @@ class WorkerProcess:
         self._events: Any = None  # what poll() looks for: words of the process, and its end
         self._words = -1  # the descriptor that brings words of the process
         self._pidfd: int | None = None  # one that tells of its end
-        self._orphaned = False  # the last process: its fork server had ended
-        self._killed = False  # the last process, by a signal
         self._lock = threading.RLock()
         # Protected by the lock:
         self._busy = False
         self._given_up = False  # together with its worker
+        self._hurried = False  # what tasks leave behind in it is not waited for
+        self._end: ProcessEnd | None = None  # which is waited for
+        self._last_end: ProcessEnd | None = None  # of the last process
         self._stopped: tuple[bool, float] | None = None  # the present run: late, its time limit
+        self._stopped_run: int | None = None  # the number of the last
         self._world = b""
 
     def run(self, call: Call) -> tuple[int, bytes, list[Any], Large]:
@@ -134,7 +135,9 @@ class WorkerProcess:
             self._channel.send((question.__name__, request), large)
             ok, answer, answered = self._receive(self._channel)
         except (EOFError, ConnectionError) as error:
-            raise ProcessCrashError(self._epitaph(self.close())) from error
+            raise ProcessCrashError(_epitaph(self.close())) from error
+        except NoDescriptorLeft:
+            raise  # nothing but what was large is missing
         except BaseException:  # no memory, say: who knows what is in the pipe now
             self.kill()
             self.close()
@@ -185,7 +188,8 @@ class WorkerProcess:
             # A worker's runs follow one another: if this one is not over, it is what goes on here.
             if not self._busy or run.is_over():
                 return False
-            self._stopped = late, run.limits()[0] or 0.0
+            self._stopped = self._stopped or (late, run.limits()[0] or 0.0)
+            self._stopped_run = run.number
             self.kill()
             return True
 
@@ -206,6 +210,20 @@ class WorkerProcess:
             self._given_up = True
             self.kill()
 
+    def hurry(self) -> None:
+        """Wait no longer, now or later, for what tasks have left behind in it."""
+        with self._lock:
+            self._hurried = True
+            if self._end is not None:
+                self._end.kill()
+            elif not self._busy:
+                self.kill()
+
+    def was_killed_for(self, run: _native.Run) -> bool:
+        """Whether it was this run that the process was ended to stop, if it was any."""
+        with self._lock:
+            return self._stopped_run == run.number
+
     def begin(self) -> None:
         """Note that a run begins here, which may be stopped from now on."""
         with self._lock:
@@ -225,44 +243,46 @@ class WorkerProcess:
         reason = why_unavailable(self._context)
         if reason is not None:
             raise ProcessUnavailable(reason)
+        initializer = self._initializer()
         for is_second in (False, True):
             server = fork_server() if self._is_served() else None
             try:
                 self._make()
                 break
             except (EOFError, ConnectionError) as error:
-                process = self.close()
-                if is_second or not self._went_with(server, process):
-                    raise self._not_started(process) from error
+                end = self.close()
+                if is_second or not self._went_with(server, end):
+                    raise self._not_started(end) from error
             except Exception as error:
                 self.close()
                 raise ProcessUnavailable(
                     f"a process could not be started ({type(error).__name__}: {error})"
                     + hint(error)
                 ) from error
-        self._initialize()
+        if initializer is not None:
+            self._initialize(initializer)
 
-    def _not_started(self, process: Any) -> Exception:
+    def _not_started(self, end: ProcessEnd | None) -> Exception:
         """Return what a task raises whose process ended before it was ready.
 
         One that a signal has ended may do better the next time, as one that is killed later.
         """
-        epitaph = self._epitaph(process)
-        if not self._killed:
-            return ProcessUnavailable(why_not_started(epitaph, process is not None))
+        epitaph = _epitaph(end)
+        if end is None or not end.killed:
+            return ProcessUnavailable(why_not_started(epitaph, end is not None))
         main = _serialize.find_main()
         loading = "" if main is None else f", when a new process loads the main module {main[1]!r}"
         return ProcessCrashError(f"{epitaph}; that was before the task{loading}")
 
-    def _went_with(self, server: int | None, process: Any) -> bool:
+    def _went_with(self, server: int | None, end: ProcessEnd | None) -> bool:
         """Whether it is the end of the fork server that was there which left no process behind.
 
         Then the next server may do better; but not if the process is not wanted any more.
         """
         if self._is_unwanted():
             return False
-        if process is not None:
-            return self._orphaned
+        if end is not None:
+            return end.orphaned
         return server is not None and server_has_ended(server)
 
     def _make(self) -> None:
@@ -305,38 +325,35 @@ class WorkerProcess:
         served: bool = self._context.get_start_method() == "forkserver"
         return served
 
-    def _initialize(self) -> None:
-        """Run the executor's initializer, as in every new worker."""
+    def _initializer(self) -> Call | None:
+        """Return the call of the executor's initializer, which runs in every new process."""
         pool = self._pool
         if pool.initializer is None:
-            return
-        _, form, data, _ = _serialize.encode_callable(pool.initializer, _serialize.pack_nothing)
-        arguments = _serialize.encode_arguments(pool.initargs)
-        call = Call(0, form, data, arguments, ([], []), [])
+            return None
+        try:
+            return _call_of(pool.initializer, pool.initargs)
+        except Exception as error:
+            if pool.only_processes:
+                raise InitializerFailed(error, False) from None
+            reason = f"the executor's initializer cannot be sent to it ({error})"
+            raise ProcessUnavailable(reason) from error
+
+    def _initialize(self, call: Call) -> None:
+        """Run the executor's initializer; no task comes to a process where that went wrong."""
         try:
             (kind, outcome, _, _), _ = self._ask(_child.run, call)  # of this process, and no other
+            if kind != VALUE:
+                raise InitializerFailed(_outcome.unframed(outcome), False)
         except ProcessCrashError as error:
-            if self._is_unwanted() or self._orphaned:
+            assert self._last_end is not None
+            if self._is_unwanted() or self._last_end.orphaned:
                 raise
-            raise InitializerFailed(error, self._killed) from None
-        if kind != VALUE:
-            raise InitializerFailed(_outcome.unframed(outcome), False)
-        pool.note_set_up()
-
-    def _epitaph(self, process: Any) -> str:
-        """Say how the process ended that has just been closed; None: none was made."""
-        if process is None:
-            return "the fork server, which starts processes, ended"
-        if self._orphaned:
-            return "the fork server ended, and with it the process that ran the task"
-        code = process.exitcode  # close() has waited for it
-        if code is None:
-            return "the process that ran the task ended unexpectedly"
-        if code >= 0:
-            return f"the process that ran the task ended with exit status {code}"
-        name = _signal_name(-code)
-        hint = ": it may have run out of memory" if name == "SIGKILL" else ""
-        return f"the process that ran the task was killed by {name}{hint}"
+            raise InitializerFailed(error, self._last_end.killed) from None
+        except BaseException:
+            self.kill()
+            self.close()
+            raise
+        self._pool.note_set_up()
 
     def end(self) -> None:
         """End the process, once it has said all that it has to say."""
@@ -345,50 +362,51 @@ class WorkerProcess:
                 self._send(_child.flush)
         self.close()
 
-    def close(self) -> Any:
-        """End the process, if there is one, wait for it, and return it."""
-        process, self._process = self._process, None
+    def close(self) -> ProcessEnd | None:
+        """End the process, if there is one, wait for it, and return how it ended."""
+        end = self._begin_end()
         if self._channel is not None:
             self._channel.close()
             self._channel = None
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
-        if process is not None:
-            self._reap(process)
-        return process
+        if end is not None:
+            if not end.has_come():
+                self._pool.hive.watchdog.expect(end)
+            end.wait()
+        with self._lock:
+            self._end, self._last_end = None, end
+        return end
 
-    def _reap(self, process: Any) -> None:
-        """Wait for the end of a process, and take its exit status.
-
-        A process whose fork server has ended is ended, too: nobody would tell how it ends.
-        """
-        served = self._is_served()
-        if served:
-            end = select.poll()
-            end.register(process.sentinel, select.POLLIN)
-            end.poll()
-        else:
-            with contextlib.suppress(ChildProcessError):  # somebody else has taken its status
-                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        with _children_lock:
-            self._orphaned = self._killed = False
-            if served and process._popen.returncode is None:  # else start() has taken its status
-                ((_, event),) = end.poll()
-                self._orphaned = not event & select.POLLIN  # hung up, and no status
-            if self._orphaned:
-                process.kill()
-            process.join()
-            self._killed = not self._orphaned and (process.exitcode or 0) < 0
+    def _begin_end(self) -> ProcessEnd | None:
+        """Have others hasten the end of the process from now on, if there is one."""
+        with self._lock:
+            process, self._process = self._process, None
+            if process is not None:
+                patience = self._pool.patience()
+                self._end = ProcessEnd(process, self._is_served(), self._name, patience)
+                if self._hurried:
+                    self._end.kill()
+            return self._end
 
     def is_alive(self) -> bool:
         """Whether there is a process now."""
         return self._process is not None
 
 
-# Held to start a process and to take the exit status of one. multiprocessing looks for the status
-# of all children whenever it starts one; of two threads that look at once, one finds none.
-_children_lock = threading.Lock()
+def _call_of(initializer: Callable[..., object], initargs: tuple[object, ...]) -> Call:
+    _, form, data, _ = _serialize.encode_callable(initializer, _serialize.pack_nothing)
+    arguments, attached, large = _native.encode_call(*initargs)
+    call = Call(0, form, data, arguments, None if attached is None else ([], attached), large)
+    call.check()
+    return call
+
+
+def _epitaph(end: ProcessEnd | None) -> str:
+    if end is None:
+        return "the fork server, which starts processes, ended"
+    return end.epitaph()
 
 
 @contextlib.contextmanager
@@ -399,7 +417,7 @@ def _without_a_false_main() -> Iterator[None]:
     """
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
-    with _children_lock:
+    with _process_end.children_lock:
         if main is None or file is None or _serialize.find_main() is not None:
             yield
             return
@@ -408,10 +426,3 @@ def _without_a_false_main() -> Iterator[None]:
             yield
         finally:
             main.__file__ = file
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -385,18 +385,6 @@ def dumps_call(args: tuple[object, ...], kwargs: dict[str, object], pack: "Pack"
         raise transfer_error_of_call(args, kwargs, error, pack) from error
 
 
-def encode_arguments(args: tuple[object, ...]) -> bytes:
-    """Encode the arguments of a call as the C codec encodes those that need pickle."""
-    data = None
-    try:
-        data = dumps_plain((args, {}))
-    except Exception:  # explained below, if they cannot cross by value either
-        pass
-    if data is None or names_lost_main(data):
-        data = dumps_call(args, {}, pack_nothing)
-    return b"P" + len(data).to_bytes(8, sys.byteorder) + data
-
-
 def dumps_value(value: object, pack: "Pack") -> bytes:
     """Pickle one argument of a map by value, or raise a TransferError that names the culprit."""
     return _by_value(value, "the argument", pack)

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     from interp_executor._hive import Hive
     from interp_executor._lease import Lease, Start
+    from interp_executor._process_end import ProcessEnd
     from interp_executor._worker_thread import WorkerThread
+
+    type _Ending = Lease | Start | ProcessEnd
 
     class _Case(NamedTuple):
         thread: WorkerThread
@@ -53,12 +56,15 @@ _MOST_PATIENCE = 10
 # The share of a processor's time, between two looks, up to which it was idle.
 _LEAST_SHARE = 0.02
 
+# Seconds that a worker has to see that its process has been killed, however short the grace.
+_TO_BE_REAPED = 2.0
+
 # Seconds: whatever is longer. The alarm's clock counts nanoseconds in 64 bits.
 _FOR_EVER = 1e9
 
 # When a run is nudged after its interrupt: an interrupt that finds it just before a system call
 # would otherwise be noticed only after that.
-_NUDGES = tuple(2**i * 1_000_000 for i in range(9))
+_NUDGES = tuple((1 << i) * 1_000_000 for i in range(9))
 
 
 def _nanoseconds(seconds: float) -> int:
@@ -68,7 +74,7 @@ def _nanoseconds(seconds: float) -> int:
 class _Vigil:
     """The looks at something that is to end; times on the alarm's clock."""
 
-    def __init__(self, ending: Lease | Start, now: int) -> None:
+    def __init__(self, ending: _Ending, now: int) -> None:
         self.ending = ending
         self._interval = _nanoseconds(ending.patience) // _LOOKS
         self.due = now + self._interval
@@ -106,14 +112,19 @@ class Watchdog:
         self, thread: WorkerThread, run: _native.Run, grace: float, *, late: bool = False
     ) -> None:
         """Interrupt a run; unless it ends within so many seconds, it is abandoned."""
-        began = self.alarm.now()
-        case = _Case(thread, run, late, began, began + _nanoseconds(grace))
+        key, began = (thread, run.number), self.alarm.now()
+        case = _Case(thread, run, late, began, began + _nanoseconds(_FOR_EVER))
         with self._lock:
-            self._cases.setdefault((thread, run.number), case)
+            self._cases.setdefault(key, case)  # where a run that begins in a process finds it
         try:
-            thread.interrupt(run, late)
+            if thread.interrupt(run, late):
+                grace = max(grace, _TO_BE_REAPED)
         except RuntimeError as error:
             _LOGGER.warning("a task cannot be interrupted: %s", error)
+        finally:
+            with self._lock:
+                if self._cases.get(key) is case:
+                    self._cases[key] = case._replace(expires=began + _nanoseconds(grace))
         self.start()
         self.alarm.ring()
 
@@ -126,7 +137,7 @@ class Watchdog:
                 return case.late, case.run.limits()[0] or 0.0
         return None
 
-    def expect(self, ending: Lease | Start) -> None:
+    def expect(self, ending: _Ending) -> None:
         """Give up what does not end and has done nothing towards it for as long as its patience."""
         with self._lock:
             if any(ending is each.ending for each in self._vigils):
@@ -194,4 +205,4 @@ class Watchdog:
         case.run.nudge()
         age = self.alarm.now() - case.began
         nudges = [case.began + after for after in _NUDGES if after > age]
-        return min(case.expires, *nudges) if nudges else case.expires
+        return min([case.expires, *nudges])

@@ -154,11 +154,16 @@ class WorkerThread(OwnThread):
         """Return the number of the present run and when its time is over, if it has a limit."""
         return self.worker.deadline()
 
-    def interrupt(self, run: _native.Run, late: bool) -> None:
-        """Have a run of this worker stop, if it still is the present one. Does not block."""
+    def interrupt(self, run: _native.Run, late: bool) -> bool:
+        """Have a run of this worker stop, if it still is the present one. Does not block.
+
+        Returns whether its process has been killed for that.
+        """
         process = self.process
-        if process is None or not process.stop(run, late):
-            run.interrupt(late)
+        if process is not None and process.stop(run, late):
+            return True
+        run.interrupt(late)
+        return False
 
     def stop_under_way(self) -> tuple[bool, float] | None:
         """Return whether the present run is to stop: late or not, and its time limit."""
@@ -172,14 +177,16 @@ class WorkerThread(OwnThread):
     def abandon(self, run: _native.Run, late: bool) -> bool:
         """Give up a run and the worker with it; False if the run is over by itself."""
         lease = self._lease  # if the run is not over, still its lease
-        error = _outcome.abandoned(late, run.limits()[0] or 0.0)
-        successor = run.abandon(late, _outcome.encode(error))
+        killed = self.process is not None and self.process.was_killed_for(run)
+        error = _outcome.abandoned(late, killed, run.limits()[0] or 0.0)
+        successor = run.abandon(late, killed, _outcome.encode(error))
         if successor is None:
             return False
         assert lease is not None
         self.given_up = True
         try:
-            _LOGGER.warning("%s has been abandoned: its task could not be stopped", self.name)
+            if not killed:
+                _LOGGER.warning("%s has been abandoned: its task could not be stopped", self.name)
         finally:  # whatever a handler of logs raises, or Ctrl-C
             if self.process is not None:
                 self.process.give_up()

@@ -1,9 +1,13 @@
 """Tasks of the process lane's tests: importable, and light."""
 
+import atexit
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -109,3 +113,36 @@ class Explodes:
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return os.abort, ()
+
+
+def leave_thread() -> int:
+    """Leave a thread behind that does not end; return the process."""
+    threading.Thread(target=threading.Event().wait).start()
+    return os.getpid()
+
+
+def leave_process(pid_file: Path) -> int:
+    """Leave a process behind that does not end; return this one."""
+    child = multiprocessing.get_context("spawn").Process(target=signal.pause)
+    child.start()
+    pid_file.write_text(str(child.pid))
+    return os.getpid()
+
+
+def leave_computation(seconds: float) -> int:
+    """Leave an exit callback behind that computes for a while; return the process."""
+    atexit.register(_compute, seconds)
+    return os.getpid()
+
+
+def _compute(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    print("computed", flush=True)
+
+
+def describe_initial() -> tuple[str, int, float]:
+    """What an initializer was given, which is a buffer: its type, length and sum."""
+    (value,) = initialised_with
+    return type(value).__name__, len(value), sum(value)

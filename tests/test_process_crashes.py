@@ -21,6 +21,7 @@ from interp_executor import (
     TaskInterrupted,
     _child,
 )
+from interp_executor._lane import Call
 from interp_executor._process import WorkerProcess
 
 PATIENCE = 60
@@ -188,11 +189,11 @@ def test_an_initializer_runs_once_in_a_process_whose_predecessor_never_ran_it(
     initialize = WorkerProcess._initialize
     killed: list[int] = []
 
-    def kill_before(worker: WorkerProcess) -> None:
+    def kill_before(worker: WorkerProcess, call: Call) -> None:
         if not killed:
             killed.append(worker._process.pid)
             kill(worker._process.pid)
-        initialize(worker)
+        initialize(worker, call)
 
     monkeypatch.setattr(WorkerProcess, "_initialize", kill_before)
     with InterpreterPoolExecutor(
@@ -294,11 +295,11 @@ def test_kills_that_an_initializer_survives_do_not_add_up(
     initialize = WorkerProcess._initialize
     began: list[int] = []
 
-    def kill_every_other(worker: WorkerProcess) -> None:
+    def kill_every_other(worker: WorkerProcess, call: Call) -> None:
         began.append(worker._process.pid)
         if len(began) % 2:
             kill(worker._process.pid)
-        initialize(worker)
+        initialize(worker, call)
 
     monkeypatch.setattr(WorkerProcess, "_initialize", kill_every_other)
     with InterpreterPoolExecutor(

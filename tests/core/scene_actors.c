@@ -61,7 +61,7 @@ static int
 abandon(void)
 {
     uint32_t flags;
-    if (!ix_task_abandon(scene.task, false, &flags))
+    if (!ix_task_abandon(scene.task, 0, &flags))
         return 0;
     scene.abandons++;
     if (flags & IX_OBSERVED) {

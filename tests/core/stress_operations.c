@@ -98,7 +98,7 @@ pairs_abandon(struct world *world, int me)
     uint32_t flags;
     (void)me;
     pthread_mutex_lock(&world->owner);
-    if (ix_task_abandon(world->task, true, &flags) && (flags & IX_OBSERVED)) {
+    if (ix_task_abandon(world->task, IX_LATE, &flags) && (flags & IX_OBSERVED)) {
         ix_task_acquire(world->task);
         pairs_deliver(world, world->task);
     }

@@ -173,7 +173,7 @@ static bool
 abandon_task(struct world *world, struct ix_task *task)
 {
     uint32_t flags;
-    if (!ix_task_abandon(task, false, &flags))
+    if (!ix_task_abandon(task, 0, &flags))
         return false;
     if (flags & IX_OBSERVED) {
         ix_task_acquire(task);

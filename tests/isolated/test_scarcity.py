@@ -1,6 +1,11 @@
 """Where threads cannot be had, or a worker fails within: a clear word, and shutdown returns."""
 
-from .script import run
+import os
+from pathlib import Path
+
+import pytest
+
+from .script import run, write
 
 PROGRAM = """
 import threading
@@ -86,3 +91,63 @@ with InterpreterPoolExecutor(4) as executor:
 def test_where_no_thread_is_had_at_all_every_task_fails_and_the_next_is_tried_again() -> None:
     done = run("-c", NONE, check=False)
     assert done.stdout == '2 {"can\'t start new thread"}\n9 0\n', done.stderr
+
+
+NO_DESCRIPTORS = """
+import os, resource
+from interp_executor import InterpreterPoolExecutor
+
+def give(n):
+    return bytes(n)
+
+def hold_all_descriptors():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    while True:
+        try:
+            held.append(os.dup(0))
+        except OSError:
+            return os.getpid()
+
+def let_go():
+    while held:
+        os.close(held.pop())
+
+held = []
+if __name__ == "__main__":
+    with InterpreterPoolExecutor(1, lane="process") as executor:
+        process = executor.submit(os.getpid).result()
+        {hold}
+        try:
+            {large}
+        except OSError as error:
+            print(type(error).__name__, error.errno, "ulimit -n" in str(error))
+        print(executor.submit(len, b"small").result())
+        {let_go}
+        print(executor.submit(os.getpid).result() == process, executor.submit(give, 3).result())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="nothing goes in mapped memory")
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {
+            "hold": "hold_all_descriptors()",
+            "large": "executor.submit(give, 1_000_000).result()",
+            "let_go": "let_go()",
+        },
+        {
+            "hold": "executor.submit(hold_all_descriptors).result()",
+            "large": "executor.submit(len, bytes(1_000_000)).result()",
+            "let_go": "executor.submit(let_go).result()",
+        },
+    ],
+    ids=["owner", "process"],
+)
+def test_without_a_descriptor_what_is_large_fails_alone(
+    steps: dict[str, str], tmp_path: Path
+) -> None:
+    program = NO_DESCRIPTORS.replace("{hold}", steps["hold"])
+    program = program.replace("{large}", steps["large"]).replace("{let_go}", steps["let_go"])
+    done = run(write(tmp_path / "program.py", program))
+    assert done.stdout == "NoDescriptorLeft 24 True\n5\nTrue b'\\x00\\x00\\x00'\n"

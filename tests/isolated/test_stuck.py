@@ -50,6 +50,9 @@ def read(ready):
     os.write(ready, b"x")
     os.read(ends[0], 1)
 
+def leave():
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+
 STUCK = [loop, allocate, spin_in_c, wait_for_lock, sleep, read]
 
 def get_stuck(executor, tasks=STUCK):
@@ -138,6 +141,20 @@ futures[0].result()
     code, out, err = _interrupt(programs, tmp_path, body)
     assert (code, out) == (-signal.SIGINT, "cancelled: True\n")
     assert err.count("Traceback") == 1
+    assert err.endswith("KeyboardInterrupt\n")
+
+
+def test_ctrl_c_ends_a_process_that_its_threads_keep(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    body = """
+with InterpreterPoolExecutor(1, lane="process") as executor:
+    executor.submit(leave).result()
+    executor.shutdown(wait=False)
+    print("ready", flush=True)
+"""
+    code, out, err = _interrupt(programs, tmp_path, body)
+    assert (code, out) == (-signal.SIGINT, "")
     assert err.endswith("KeyboardInterrupt\n")
 
 

@@ -1,0 +1,149 @@
+"""The end of a worker's process: waited for, told of, and brought about where it does not come.
+
+A process that is asked for no more ends as programs do: it waits for its threads and the processes
+it has started, and runs exit callbacks. Where this neither ends nor computes for as long as its
+executor's patience, or somebody stops all that runs, it is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import threading
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LOGGER = logging.getLogger("concurrent.futures")
+
+# Held to start a process and to take the exit status of one. multiprocessing looks for the status
+# of all children whenever it starts one; of two threads that look at once, one finds none.
+children_lock = threading.Lock()
+
+
+def begin_child() -> None:
+    """Renew the lock in a forked child: its holder may not have come along."""
+    global children_lock
+    children_lock = threading.Lock()
+
+
+class ProcessEnd:
+    """The end of one process, which the worker's thread waits for and others may hasten.
+
+    Parameters
+    ----------
+    process : multiprocessing.Process
+        A process that has nothing more to do, if it has not ended already.
+    served : bool
+        Whether it is a child of a fork server, not of this process.
+    name : str
+        Of its worker.
+    patience : float
+        Seconds that what tasks have left behind in it may take to end without computing.
+    """
+
+    def __init__(self, process: Any, served: bool, name: str, patience: float) -> None:
+        self.patience = patience
+        self.orphaned = False  # its fork server had ended, which would tell how it ends
+        self.killed = False  # by a signal
+        self._process = process
+        self._served = served
+        self._name = name
+        self._is_over = False  # protected by children_lock
+
+    def has_come(self) -> bool:
+        """Whether the process has ended already."""
+        if self._served:
+            return bool(self._sentinel().poll(0))
+        flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        try:
+            return os.waitid(os.P_PID, self._process.pid, flags) is not None
+        except ChildProcessError:  # somebody else has taken its status
+            return True
+
+    def wait(self) -> None:
+        """Wait for the end of the process, and take its exit status.
+
+        A process whose fork server has ended is ended, too: nobody would tell how it ends.
+        """
+        end = self._sentinel()
+        if self._served:
+            end.poll()
+        else:
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        with children_lock:
+            # Otherwise the start of another process has taken its status.
+            if self._served and self._process._popen.returncode is None:
+                ((_, event),) = end.poll()
+                self.orphaned = not event & select.POLLIN  # hung up, and no status
+            if self.orphaned:
+                self._process.kill()
+            self._process.join()
+            self.killed = not self.orphaned and (self._process.exitcode or 0) < 0
+            self._is_over = True
+
+    def kill(self) -> None:
+        """End the process, whatever it still does."""
+        with children_lock:
+            if not self._is_over:
+                self._process.kill()
+
+    def epitaph(self) -> str:
+        """Say how the process ended that has been waited for."""
+        if self.orphaned:
+            return "the fork server ended, and with it the process that ran the task"
+        code = self._process.exitcode
+        if code is None:
+            return "the process that ran the task ended unexpectedly"
+        if code >= 0:
+            return f"the process that ran the task ended with exit status {code}"
+        name = _signal_name(-code)
+        hint = ": it may have run out of memory" if name == "SIGKILL" else ""
+        return f"the process that ran the task was killed by {name}{hint}"
+
+    # ---- for the watchdog ----
+
+    def is_over(self) -> bool:
+        """Whether the process has ended and its status been taken."""
+        return self._is_over
+
+    def computed(self) -> float:
+        """Return how much of a processor's time it has had, in seconds; 0 where nobody can tell."""
+        try:
+            return time.clock_gettime(_clock_of(self._process.pid))
+        except OSError:  # it has ended, or a system without
+            return 0.0
+
+    def give_up(self) -> None:
+        """End the process, since it does not come to its end."""
+        try:
+            _LOGGER.warning(
+                "the process of %s has been killed: threads, exit callbacks or processes that its "
+                "tasks left behind do not end",
+                self._name,
+            )
+        finally:  # whatever a handler of logs raises, or Ctrl-C
+            self.kill()
+
+    def _sentinel(self) -> select.poll:
+        end = select.poll()
+        end.register(self._process.sentinel, select.POLLIN)
+        return end
+
+
+def _clock_of(process: int) -> int:
+    """Return the clock of a process's processor time: clock_getcpuclockid(3) of Linux."""
+    return (~process << 3) | 2
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,131 @@
+"""How processes of the process lane end, and what becomes of those that do not."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lane_tasks as tasks
+import pytest
+from contract.rig import Gate, Inbox
+from contract.tasks import hold
+
+from interp_executor import InterpreterPoolExecutor
+
+PATIENCE = 60
+GRACE = 2.0  # seconds: the least that what tasks have left behind is waited for
+
+pytestmark = pytest.mark.usefixtures("no_idle_workers")
+
+
+@pytest.fixture(params=["forkserver", "spawn"])
+def one(request: pytest.FixtureRequest, nothing_is_left: None) -> InterpreterPoolExecutor:
+    """An executor with one process."""
+    context = multiprocessing.get_context(request.param)
+    return InterpreterPoolExecutor(1, lane="process", mp_context=context)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Check how long it takes: in as much longer as the machine has more to do than processors."""
+    began = time.monotonic()
+    yield
+    took = time.monotonic() - began
+    assert took < seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), took
+
+
+def is_there(process: int) -> bool:
+    """Whether a process is alive, or its exit status is still to be taken."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_process_whose_threads_do_not_end_is_killed(
+    one: InterpreterPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = one.submit(tasks.leave_thread).result(PATIENCE)
+    with within(3 * GRACE):
+        one.shutdown()
+    assert not is_there(process)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "the process of InterpreterPoolExecutor-" in record.message
+    assert "has been killed: threads, exit callbacks or processes" in record.message
+
+
+def test_a_process_whose_children_do_not_end_is_killed(
+    one: InterpreterPoolExecutor, tmp_path: Path
+) -> None:
+    left = tmp_path / "left"
+    process = one.submit(tasks.leave_process, left).result(PATIENCE)
+    try:
+        with within(3 * GRACE):
+            one.shutdown()
+        assert not is_there(process)
+    finally:
+        os.kill(int(left.read_text()), signal.SIGKILL)
+
+
+def test_a_worn_process_that_does_not_end_holds_nothing_up() -> None:
+    with (
+        within(6 * GRACE),
+        InterpreterPoolExecutor(1, lane="process", max_tasks_per_child=1) as executor,
+    ):
+        first = executor.submit(tasks.leave_thread).result(PATIENCE)
+        assert executor.submit(tasks.process).result(PATIENCE) != first
+
+
+def test_a_process_that_computes_at_its_end_is_waited_for(
+    one: InterpreterPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    one.submit(tasks.leave_computation, 1.5 * GRACE).result(PATIENCE)
+    one.shutdown()
+    assert caplog.text == ""
+
+
+def test_kill_workers_ends_a_process_that_does_not_end(
+    one: InterpreterPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = one.submit(tasks.leave_thread).result(PATIENCE)
+    one.shutdown(wait=False)
+    with within(GRACE):
+        one.kill_workers()
+        one.shutdown()
+    assert not is_there(process)
+    assert caplog.text == ""
+
+
+def test_kill_workers_says_that_the_process_of_a_task_has_ended(
+    meeting: tuple[Inbox, Gate], caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox, gate = meeting
+    executor = InterpreterPoolExecutor(1, lane="process")
+    future = executor.submit(hold, inbox.path, gate.path)
+    assert inbox.read() == "held"
+    executor.kill_workers()
+    error = future.exception(0)  # there already
+    assert str(error) == "the task was interrupted by the end of its process"
+    assert not error.abandoned  # type: ignore[union-attr]
+    assert caplog.text == ""
+    executor.shutdown()
+
+
+def test_without_grace_a_task_in_a_process_costs_no_worker(
+    meeting: tuple[Inbox, Gate], caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox, gate = meeting
+    with InterpreterPoolExecutor(1, lane="process", grace=0) as executor:
+        for _ in range(3):
+            future = executor.submit(hold, inbox.path, gate.path)
+            assert inbox.read() == "held"
+            assert future.interrupt()  # type: ignore[attr-defined]
+            assert "by the end of its process" in str(future.exception(PATIENCE))
+        assert executor.stats().abandoned == 0
+    assert caplog.text == ""
