@@ -201,6 +201,7 @@ run_task(struct ix_worker *worker, struct ix_task *task)
         ix_seat_settle(&worker->seat, IX_FATE_CANCELLED);
         return;
     }
+    worker->runs++;
     worker->stopped = IX_STOP_NONE;
     ix_run_set_deadline(worker, task->limits);
     ix_buffer_init(&buffer, memory, sizeof memory);
@@ -376,6 +377,7 @@ run_job(struct ix_worker *worker, struct ix_job *job)
         }
     }
     if (claimed) {
+        worker->runs++;
         run_claim(worker, job, &claim);
     }
     else {
@@ -387,7 +389,6 @@ run_job(struct ix_worker *worker, struct ix_job *job)
 void
 ix_worker_run(struct ix_worker *worker, struct ix_entry *entry)
 {
-    worker->runs++;
     if (entry->kind == IX_ENTRY_JOB)
         run_job(worker, (struct ix_job *)entry);
     else

@@ -57,7 +57,7 @@ struct ix_worker {
     struct ix_pool_object *pool; /* the present lease's; borrowed from serve()'s caller */
     struct ix_seat seat;
     struct ix_inside inside;
-    uint64_t runs;  /* tasks and claims in the present lease */
+    uint64_t runs;  /* tasks and claims begun in the present lease */
     uint32_t forks; /* as ix_runtime_forks when the worker was made */
     /* Of the present call; static and raw memory, so that either side may read them: */
     const char *unloaded; /* "callable" or "arguments": what could not be loaded; or NULL */
