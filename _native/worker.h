@@ -141,6 +141,9 @@ enum ix_outcome ix_lane_run_task(struct ix_worker *worker, struct ix_task *task,
  * it does not. */
 bool ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *callable,
                    struct ix_buffer *outcome);
+/* The items of a claim go to a process by so much work at a time: between two such questions it may be stopped, and
+ * what it has done is seen. The process ends a question that takes longer after the present item. */
+#define IX_QUESTION_NS 20000000
 /* Runs, in the worker's process, those items of a claim that have no outcome yet. */
 enum ix_verdict ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job,
                                   struct ix_claim *claim);

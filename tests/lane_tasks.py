@@ -68,6 +68,13 @@ def note_in(path: Path) -> None:
         print(os.getpid(), file=file)
 
 
+def note_item(item: object, path: Path) -> object:
+    """Add the item's type to those that the file names."""
+    with path.open("a") as file:
+        print(type(item).__name__, file=file)
+    return item
+
+
 def get_nowhere(*_: object) -> None:
     """In place of what a process begins with."""
     signal.pause()
