@@ -205,7 +205,8 @@ append(struct child *self, PyObject *outcomes, PyObject *large, enum ix_outcome 
 }
 
 /* Runs the items of a segment, up to the first that fails or until so much time has gone by; a copy runs no more
- * than that in which it was made. Context: the lists are new. */
+ * than that in which it was made. One that cannot be loaded has an outcome only if it is the first: the owner may
+ * help and ask for the whole question again, so nothing of it may have run. Context: the lists are new. */
 static enum ix_verdict
 run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
           struct ix_segment *segment, PyObject *outcomes, PyObject *large)
@@ -223,6 +224,10 @@ run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
             break;
         outcome.length = 0;
         enum ix_outcome kind = ix_worker_call_item(worker, fn, arity, segment, i, &outcome);
+        if (i > 0 && worker->unloaded != NULL) {
+            ix_note_nothing(worker);
+            break;
+        }
         verdict = kind == IX_OUTCOME_FAILED ? IX_LOST
                                             : append(self, outcomes, large, kind, &outcome);
     }

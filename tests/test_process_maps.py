@@ -9,6 +9,7 @@ from contract.rig import Gate, Inbox
 from contract.tasks import NeverLoads, hold, perform
 
 from interp_executor import InterpreterPoolExecutor, ProcessCrashError
+from interp_executor._errors import NotLoadedError
 
 PATIENCE = 20
 
@@ -55,3 +56,30 @@ def test_a_claim_counts_once_however_many_questions_it_takes(
     timed = lane.with_options(timeout=PATIENCE)
     assert list(timed.map(tasks.double, range(3), chunksize=3)) == [0, 2, 4]
     assert lane.stats().sent_to_processes == 2
+
+
+def test_no_item_runs_twice_where_a_later_one_needs_a_new_path(
+    lane: InterpreterPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane.submit(tasks.process).result()
+    (tmp_path / "late_item.py").write_text("class Late:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import late_item  # type: ignore[import-not-found]
+
+    notes = tmp_path / "notes"
+    items = [0, 1, 2, late_item.Late(), 4]
+    assert len(list(lane.map(tasks.note_item, items, [notes] * 5, chunksize=5))) == 5
+    assert notes.read_text().split() == ["int", "int", "int", "Late", "int"]
+
+
+def test_no_item_runs_twice_where_a_later_one_cannot_be_loaded_at_all(
+    lane: InterpreterPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane.submit(tasks.process).result()
+    monkeypatch.syspath_prepend(tmp_path)
+    notes = tmp_path / "notes"
+    results = lane.map(tasks.note_item, [0, 1, 2, NeverLoads()], [notes] * 4, chunksize=4)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(NotLoadedError, match="arrives broken"):
+        next(results)
+    assert notes.read_text().split() == ["int"] * 3
