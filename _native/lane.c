@@ -2,7 +2,8 @@
  *
  * The bytes go to the process as they are, and so do the outcomes come back: child.c decodes, calls and encodes
  * there. All that needs Python is done by the pool's methods, in the owner, on the worker's thread, which
- * waits there for the answer with the owner's GIL released.
+ * waits there for the answer with the owner's GIL released. A run has no deadline until its process is ready for it:
+ * then the pool sets that.
  *
  * Context of every function: the worker's GIL, or none where the worker has no interpreter.
  */
@@ -112,6 +113,7 @@ ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffe
     struct luggage luggage;
     PyObject *answer = NULL;
     outcome->length = 0;
+    worker->limits = task->limits;
     ix_gil_to_owner(worker);
     if (pack_luggage(&luggage, worker, callable, task->attachments, 0, UINT32_MAX) == 0)
         answer = PyObject_CallMethod((PyObject *)worker->pool, "run_in_process", "iIIy#y#NN",
@@ -120,6 +122,7 @@ ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffe
                                      (Py_ssize_t)callable->length, ix_task_data(task),
                                      (Py_ssize_t)task->length, luggage.attached, luggage.large);
     enum ix_outcome kind = put_answer(worker, answer, outcome);
+    worker->limits = NULL;
     ix_gil_to_own(worker);
     return kind;
 }
@@ -287,6 +290,7 @@ run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
     long long elapsed_ns;
     PyObject *outcomes, *large;
 
+    worker->limits = job->limits;
     ix_gil_to_owner(worker);
     PyObject *result = ask(worker, job, &rest, course->asked++ == 0);
     if (result != NULL
@@ -301,6 +305,7 @@ run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
     if (stopped != IX_STOP_NONE)
         ix_seat_count_stop(&worker->seat, stopped == IX_STOP_LATE);
     Py_XDECREF(result);
+    worker->limits = NULL;
     ix_gil_to_own(worker);
     return verdict;
 }
@@ -317,8 +322,8 @@ ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim 
             return IX_STOPPED;
         if (timed) { /* each item has a run of its own */
             course.most = 1;
+            ix_run_close(worker); /* the last one's deadline goes before the next has a number */
             ix_seat_open_run(&worker->seat);
-            ix_run_set_deadline(worker, job->limits);
         }
         verdict = run_rest(worker, job, claim, &course);
     }

@@ -68,6 +68,7 @@ struct ix_worker {
     bool due;                 /* an interrupt that came meanwhile; as above */
     enum ix_stop stopped;     /* the worker's own: that is what ended the last call */
     int64_t timeout_ns;       /* likewise: of the last run that had a deadline */
+    struct ix_limits *limits; /* likewise: of what goes to its process; borrowed from the entry */
     PyObject *starting;       /* within start(): its pool, borrowed; under the owner's GIL */
     _Atomic uint8_t opening;  /* meanwhile: enum ix_opening */
     bool seated;              /* at the pool's queue: from serve() to leave() */
@@ -155,7 +156,7 @@ struct ix_access *ix_access_new(struct ix_worker *worker);
 int ix_access_interrupt(struct ix_access *access, uint64_t run, enum ix_stop stop);
 /* Lets nobody in any more and gives the reference away. Context: the worker's thread, no GIL. */
 void ix_access_close(struct ix_access *access);
-/* Sets the deadline of the run that has just been opened. */
+/* Sets the deadline of the run that has been opened last. Context: any GIL, or none. */
 void ix_run_set_deadline(struct ix_worker *worker, struct ix_limits *limits);
 /* Closes the present run: from now on no interrupt comes, and one that has not been raised yet will not
  * be. Returns whether and why one was sent. An exception may be set. */

@@ -224,6 +224,8 @@ class ProcessLane(_native.Pool):
         try:
             if stopped is None:
                 call.check()
+                process.make_ready()
+                worker.worker.begin_time_limit()
                 answer = run(process, call)
         except BaseException as error:
             failure = error

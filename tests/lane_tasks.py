@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from contract.tasks import hold
+
 initialised_with: tuple[Any, ...] = ()
 
 
@@ -66,6 +68,12 @@ def note_in(path: Path) -> None:
     """Add this process to those that the file names."""
     with path.open("a") as file:
         print(os.getpid(), file=file)
+
+
+def hold_elsewhere(process: int, inbox: str, gate: str) -> None:
+    """Report and wait at the gate, in any process but this one."""
+    if os.getpid() != process:
+        hold(inbox, gate)
 
 
 def note_item(item: object, path: Path) -> object:
