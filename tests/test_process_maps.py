@@ -18,15 +18,17 @@ def test_closing_the_iterator_stops_a_claim_under_way(
     lane: InterpreterPoolExecutor, meeting: tuple[Inbox, Gate], tmp_path: Path
 ) -> None:
     inbox, gate = meeting
+    notes = tmp_path / "notes"
+    notes.touch()
     items: list[tuple[object, ...]] = [(tasks.double, 1), (hold, inbox.path, gate.path)]
-    items += [(tasks.note_item, number, tmp_path / "notes") for number in range(100)]
+    items += [(tasks.note_item, number, notes) for number in range(100)]
     results = lane.map(perform, items, chunksize=len(items), timeout=PATIENCE)
     assert next(results) == 2
     assert inbox.read() == "held"
     results.close()  # type: ignore[attr-defined]
     gate.open()
     assert lane.submit(tasks.double, 2).result(PATIENCE) == 4
-    assert (tmp_path / "notes").read_text().count("int") < 100
+    assert notes.read_text().count("int") < 100
 
 
 def test_what_comes_before_a_long_item_is_there_while_that_runs(
