@@ -204,8 +204,9 @@ append(struct child *self, PyObject *outcomes, PyObject *large, enum ix_outcome 
     return kind == IX_OUTCOME_VALUE ? IX_ALL_WELL : IX_STOPPED;
 }
 
-/* Runs the items of a segment, up to the first that fails; a copy runs no more than that in which it was made.
- * Context: the lists are new. */
+/* Runs the items of a segment, up to the first that fails or until so much time has gone by; a copy runs no more
+ * than that in which it was made. One that cannot be loaded has an outcome only if it is the first: the owner may
+ * help and ask for the whole question again, so nothing of it may have run. Context: the lists are new. */
 static enum ix_verdict
 run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
           struct ix_segment *segment, PyObject *outcomes, PyObject *large)
@@ -213,15 +214,20 @@ run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
     struct ix_worker *worker = &self->worker;
     struct ix_buffer outcome = {0};
     enum ix_verdict verdict = IX_ALL_WELL;
+    int64_t end = ix_coarse_now_ns() + IX_QUESTION_NS;
     PyObject *fn = ix_load_callable(worker, callable);
     if (fn == NULL)
         verdict = append(self, outcomes, large, ix_worker_put_raised(worker, &outcome, "callable"),
                          &outcome);
     for (uint32_t i = 0; verdict == IX_ALL_WELL && i < segment->count; i++) {
-        if (ix_runtime_has_forked(worker->forks))
+        if (ix_runtime_has_forked(worker->forks) || (i > 0 && ix_coarse_now_ns() >= end))
             break;
         outcome.length = 0;
         enum ix_outcome kind = ix_worker_call_item(worker, fn, arity, segment, i, &outcome);
+        if (i > 0 && worker->unloaded != NULL) {
+            ix_note_nothing(worker);
+            break;
+        }
         verdict = kind == IX_OUTCOME_FAILED ? IX_LOST
                                             : append(self, outcomes, large, kind, &outcome);
     }
@@ -261,10 +267,10 @@ run_claim(struct child *self, struct ix_callable *callable, uint32_t arity,
 }
 
 PyDoc_STRVAR(child_run_items_doc, "run_items($self, number, form, callable_, arity, items, offsets, attached, large, /)\n--\n\n"
-"Run a callable on items of a map, up to the first that fails. offsets are native 32-bit numbers;\n"
-"the first stands for the beginning of items. attached and large are those of run(). Returns a verdict (0: all\n"
-"is well, 1: one failed, 2: an outcome is lost), the nanoseconds it took, the outcomes, what could not be\n"
-"loaded, and large contents. An outcome is its bytes, or these and what they refer to.");
+"Run a callable on items of a map, up to the first that fails, or until that has taken some time. offsets are native\n"
+"32-bit numbers; the first stands for the beginning of items. attached and large are those of run(). Returns a verdict\n"
+"(0: all is well, 1: one failed, 2: an outcome is lost), the nanoseconds it took, the outcomes, one at least, what\n"
+"could not be loaded, and large contents. An outcome is its bytes, or these and what they refer to.");
 
 static PyObject *
 child_run_items(struct child *self, PyObject *args)

@@ -120,6 +120,15 @@ ix_job_measure(struct ix_job *job, uint32_t count, int64_t elapsed_ns)
     pthread_mutex_unlock(&job->lock);
 }
 
+int64_t
+ix_job_item_ns(struct ix_job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    int64_t item_ns = job->pace.item_ns;
+    pthread_mutex_unlock(&job->lock);
+    return item_ns;
+}
+
 void
 ix_job_announce(struct ix_job *job)
 {

@@ -82,6 +82,8 @@ void ix_job_complete(struct ix_job *job);
 
 /* Tells how long `count` items took. Context: a worker. */
 void ix_job_measure(struct ix_job *job, uint32_t count, int64_t elapsed_ns);
+/* How long an item takes, by what has been told so far; 0: nothing yet. Context: a worker. */
+int64_t ix_job_item_ns(struct ix_job *job);
 /* Nothing that is unclaimed will run. Context: any. Idempotent; the first reason stands. */
 void ix_job_end(struct ix_job *job, enum ix_job_end end);
 /* As above, and claims under way stop after their present item. Context: the owner. */

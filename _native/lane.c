@@ -2,7 +2,8 @@
  *
  * The bytes go to the process as they are, and so do the outcomes come back: child.c decodes, calls and encodes
  * there. All that needs Python is done by the pool's methods, in the owner, on the worker's thread, which
- * waits there for the answer with the owner's GIL released.
+ * waits there for the answer with the owner's GIL released. A run has no deadline until its process is ready for it:
+ * then the pool sets that.
  *
  * Context of every function: the worker's GIL, or none where the worker has no interpreter.
  */
@@ -112,6 +113,7 @@ ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffe
     struct luggage luggage;
     PyObject *answer = NULL;
     outcome->length = 0;
+    worker->limits = task->limits;
     ix_gil_to_owner(worker);
     if (pack_luggage(&luggage, worker, callable, task->attachments, 0, UINT32_MAX) == 0)
         answer = PyObject_CallMethod((PyObject *)worker->pool, "run_in_process", "iIIy#y#NN",
@@ -120,6 +122,7 @@ ix_lane_run_task(struct ix_worker *worker, struct ix_task *task, struct ix_buffe
                                      (Py_ssize_t)callable->length, ix_task_data(task),
                                      (Py_ssize_t)task->length, luggage.attached, luggage.large);
     enum ix_outcome kind = put_answer(worker, answer, outcome);
+    worker->limits = NULL;
     ix_gil_to_own(worker);
     return kind;
 }
@@ -147,6 +150,39 @@ ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *callab
 
 /* ---- claims ---- */
 
+/* A claim is put to the process in several questions, each of about so much work (see IX_QUESTION_NS): between them
+ * the job may end and its reader find what is done, and a crash or a refusal costs no outcome of an earlier one. */
+struct course {
+    uint32_t most;      /* items of the next question */
+    uint32_t asked;     /* questions so far */
+    int64_t elapsed_ns; /* in all of them, in the process */
+};
+
+/* The next question may have so many times the items of the last one: how long these took may say little. */
+#define GROWTH 4
+
+static uint32_t
+clip(int64_t items, int64_t most)
+{
+    int64_t clipped = items < most ? items : most;
+    return clipped < 1 ? 1 : (uint32_t)clipped;
+}
+
+static struct course
+begin_course(struct ix_job *job)
+{
+    int64_t item_ns = ix_job_item_ns(job) * LONGER_WAY;
+    return (struct course){.most = item_ns == 0 ? 1 : clip(IX_QUESTION_NS / item_ns, IX_CLAIM_MAX)};
+}
+
+static void
+go_on(struct course *course, uint32_t items, int64_t elapsed_ns)
+{
+    course->elapsed_ns += elapsed_ns;
+    course->most = clip(IX_QUESTION_NS * (int64_t)items / (elapsed_ns + 1),
+                        GROWTH * (int64_t)items);
+}
+
 /* Items of a claim that have no outcome yet. */
 struct rest {
     struct ix_segment *segment;
@@ -154,14 +190,34 @@ struct rest {
     size_t start, end;     /* of their bytes */
 };
 
+static uint32_t
+done_of(struct ix_claim *claim)
+{
+    return (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX);
+}
+
+/* How many of these items can go together. The first that refers to what is shared is refused, alone. */
+static uint32_t
+count_before_shared(struct ix_segment *segment, uint32_t first, uint32_t count)
+{
+    struct ix_attachments *attachments = segment->attachments;
+    for (; attachments != NULL; attachments = attachments->next) {
+        uint32_t item = attachments->item;
+        if (attachments->shared && item > first && item - first < count)
+            count = item - first;
+    }
+    return count;
+}
+
 /* The next ones, at most so many. */
 static struct rest
 rest_of(struct ix_claim *claim, uint32_t most)
 {
     struct ix_segment *segment = claim->segment;
-    uint32_t done = (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX);
-    uint32_t count = claim->count - done < most ? claim->count - done : most;
-    uint32_t first = claim->index + done, after = first + count;
+    uint32_t done = done_of(claim), left = claim->count - done;
+    uint32_t first = claim->index + done;
+    uint32_t count = count_before_shared(segment, first, left < most ? left : most);
+    uint32_t after = first + count;
     return (struct rest){
         .segment = segment,
         .first = first,
@@ -191,11 +247,13 @@ add_outcome(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim
     return added;
 }
 
-/* Context: owner GIL. Adds the outcomes; the last one may be a failure. */
+/* Context: owner GIL. Adds the outcomes, one at least; the last one may be a failure. */
 static enum ix_verdict
 add_outcomes(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
              PyObject *outcomes, PyObject *large, int verdict)
 {
+    if (PyList_GET_SIZE(outcomes) == 0)
+        return IX_LOST;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outcomes); i++) {
         if (!add_outcome(worker, job, claim, PyList_GET_ITEM(outcomes, i), large))
             return IX_LOST;
@@ -203,63 +261,73 @@ add_outcomes(struct ix_worker *worker, struct ix_job *job, struct ix_claim *clai
     return (enum ix_verdict)verdict;
 }
 
-static enum ix_verdict
-run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim, uint32_t most)
+/* Context: owner GIL. Has the pool put these items to the process. Returns what it says, or NULL with an exception
+ * set. */
+static PyObject *
+ask(struct ix_worker *worker, struct ix_job *job, const struct rest *rest, bool is_first)
 {
     struct ix_callable *callable = job->callable;
-    struct rest rest = rest_of(claim, most);
+    struct luggage luggage;
+    if (pack_luggage(&luggage, worker, callable, rest->segment->attachments, rest->first,
+                     rest->first + rest->count)
+        < 0)
+        return NULL;
+    return PyObject_CallMethod(
+        (PyObject *)worker->pool, "run_items_in_process", "iiIIy#Iy#y#NN", (int)job->lane,
+        (int)is_first, (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
+        (Py_ssize_t)callable->length, (unsigned int)job->arity, rest->segment->data + rest->start,
+        (Py_ssize_t)(rest->end - rest->start), rest->segment->offsets + rest->first,
+        (Py_ssize_t)(rest->count * sizeof(uint32_t)), luggage.attached, luggage.large);
+}
+
+static enum ix_verdict
+run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
+         struct course *course)
+{
+    struct rest rest = rest_of(claim, course->most);
     enum ix_verdict verdict = IX_LOST;
     int said, stopped = IX_STOP_NONE;
     long long elapsed_ns;
     PyObject *outcomes, *large;
-    struct luggage luggage;
 
+    worker->limits = job->limits;
     ix_gil_to_owner(worker);
-    PyObject *result = NULL;
-    if (pack_luggage(&luggage, worker, callable, rest.segment->attachments, rest.first,
-                     rest.first + rest.count)
-        == 0)
-        result = PyObject_CallMethod(
-            (PyObject *)worker->pool, "run_items_in_process", "iIIy#Iy#y#NN", (int)job->lane,
-            (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
-            (Py_ssize_t)callable->length, (unsigned int)job->arity, rest.segment->data + rest.start,
-            (Py_ssize_t)(rest.end - rest.start), rest.segment->offsets + rest.first,
-            (Py_ssize_t)(rest.count * sizeof(uint32_t)), luggage.attached, luggage.large);
+    PyObject *result = ask(worker, job, &rest, course->asked++ == 0);
     if (result != NULL
         && PyArg_ParseTuple(result, "iLO!iO!", &said, &elapsed_ns, &PyList_Type, &outcomes,
-                            &stopped, &PyList_Type, &large))
+                            &stopped, &PyList_Type, &large)) {
         verdict = add_outcomes(worker, job, claim, outcomes, large, said);
+        if (verdict == IX_ALL_WELL)
+            go_on(course, (uint32_t)PyList_GET_SIZE(outcomes), elapsed_ns);
+    }
     if (PyErr_Occurred())
         PyErr_WriteUnraisable((PyObject *)worker->pool);
-    if (verdict == IX_ALL_WELL)
-        ix_job_measure(job, rest.count, elapsed_ns / LONGER_WAY);
     if (stopped != IX_STOP_NONE)
         ix_seat_count_stop(&worker->seat, stopped == IX_STOP_LATE);
     Py_XDECREF(result);
+    worker->limits = NULL;
     ix_gil_to_own(worker);
-    return verdict;
-}
-
-/* Items that have a time limit each go one by one. */
-static enum ix_verdict
-run_timed(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
-{
-    enum ix_verdict verdict = IX_ALL_WELL;
-    while (verdict == IX_ALL_WELL
-           && (uint32_t)(atomic_load(&claim->progress) & IX_CLAIM_MAX) < claim->count) {
-        if (ix_worker_leaves_claim(worker, job, claim))
-            return IX_STOPPED;
-        ix_seat_open_run(&worker->seat);
-        ix_run_set_deadline(worker, job->limits);
-        verdict = run_rest(worker, job, claim, 1);
-    }
     return verdict;
 }
 
 enum ix_verdict
 ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
 {
-    if (ix_limits_are_timed(job->limits))
-        return run_timed(worker, job, claim);
-    return run_rest(worker, job, claim, UINT32_MAX);
+    bool timed = ix_limits_are_timed(job->limits);
+    uint32_t before = done_of(claim);
+    struct course course = begin_course(job);
+    enum ix_verdict verdict = IX_ALL_WELL;
+    while (verdict == IX_ALL_WELL && done_of(claim) < claim->count) {
+        if (ix_worker_leaves_claim(worker, job, claim))
+            return IX_STOPPED;
+        if (timed) { /* each item has a run of its own */
+            course.most = 1;
+            ix_run_close(worker); /* the last one's deadline goes before the next has a number */
+            ix_seat_open_run(&worker->seat);
+        }
+        verdict = run_rest(worker, job, claim, &course);
+    }
+    if (verdict == IX_ALL_WELL)
+        ix_job_measure(job, claim->count - before, course.elapsed_ns / LONGER_WAY);
+    return verdict;
 }

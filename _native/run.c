@@ -160,7 +160,7 @@ deliver(struct ix_worker *worker, struct ix_task *task, uint32_t flags)
     ix_gil_to_own(worker);
 }
 
-/* Opens a run of its own: for an item that has a time limit, and for what goes on elsewhere. */
+/* Opens a run of its own for an item that has a time limit. What goes on in a process has its limit from lane.c. */
 static void
 open_run(struct ix_worker *worker, struct ix_limits *limits)
 {
@@ -175,10 +175,11 @@ run_somewhere(struct ix_worker *worker, struct ix_task *task, struct ix_buffer *
                                   task->attachments};
     if (ix_lane_is_process(worker, task->lane, task->callable))
         return ix_lane_run_task(worker, task, buffer);
+    ix_run_set_deadline(worker, task->limits);
     enum ix_outcome outcome = ix_worker_call(worker, task->callable, &arguments, task, buffer);
     if (worker->refused == NULL || !ix_lane_moves(worker, task->lane, task->callable, buffer))
         return outcome;
-    open_run(worker, task->limits);
+    ix_seat_open_run(&worker->seat);
     return ix_lane_run_task(worker, task, buffer);
 }
 
@@ -201,8 +202,8 @@ run_task(struct ix_worker *worker, struct ix_task *task)
         ix_seat_settle(&worker->seat, IX_FATE_CANCELLED);
         return;
     }
+    worker->runs++;
     worker->stopped = IX_STOP_NONE;
-    ix_run_set_deadline(worker, task->limits);
     ix_buffer_init(&buffer, memory, sizeof memory);
     ix_seat_account(&worker->seat, task->length, task->attachments);
     enum ix_outcome outcome = run_somewhere(worker, task, &buffer);
@@ -292,7 +293,7 @@ run_items(struct ix_worker *worker, PyObject *fn, struct ix_job *job, struct ix_
         enum ix_outcome outcome = ix_worker_call_item(worker, fn, job->arity, claim->segment,
                                                       claim->index + i, &buffer);
         if (worker->refused != NULL && ix_lane_moves(worker, job->lane, job->callable, &buffer)) {
-            open_run(worker, NULL);
+            ix_seat_open_run(&worker->seat);
             verdict = ix_lane_run_claim(worker, job, claim);
             break;
         }
@@ -311,7 +312,7 @@ fail_claim(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim)
     enum ix_outcome outcome = ix_worker_put_raised(worker, &buffer, "callable");
     count_stop(worker);
     if (worker->refused != NULL && ix_lane_moves(worker, job->lane, job->callable, &buffer)) {
-        open_run(worker, NULL);
+        ix_seat_open_run(&worker->seat);
         verdict = ix_lane_run_claim(worker, job, claim);
     }
     else {
@@ -376,6 +377,7 @@ run_job(struct ix_worker *worker, struct ix_job *job)
         }
     }
     if (claimed) {
+        worker->runs++;
         run_claim(worker, job, &claim);
     }
     else {
@@ -387,7 +389,6 @@ run_job(struct ix_worker *worker, struct ix_job *job)
 void
 ix_worker_run(struct ix_worker *worker, struct ix_entry *entry)
 {
-    worker->runs++;
     if (entry->kind == IX_ENTRY_JOB)
         run_job(worker, (struct ix_job *)entry);
     else

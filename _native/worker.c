@@ -331,6 +331,16 @@ worker_deadline(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     return Py_BuildValue("KL", (unsigned long long)run, (long long)deadline);
 }
 
+PyDoc_STRVAR(worker_begin_time_limit_doc, "begin_time_limit($self, /)\n--\n\n"
+"Set the deadline, if there is a limit, of the present run, whose process is ready for it.");
+
+static PyObject *
+worker_begin_time_limit(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    ix_run_set_deadline(self, self->limits);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(worker_close_doc, "close($self, /)\n--\n\n"
 "End the interpreter, if there is one: its threads are joined and its exit callbacks run.");
 
@@ -389,6 +399,8 @@ static PyMethodDef worker_methods[] = {
     {"interrupt_start", (PyCFunction)worker_interrupt_start, METH_O, worker_interrupt_start_doc},
     {"present", CLASS_METHOD(worker_present), worker_present_doc},
     {"deadline", (PyCFunction)worker_deadline, METH_NOARGS, worker_deadline_doc},
+    {"begin_time_limit", (PyCFunction)worker_begin_time_limit, METH_NOARGS,
+     worker_begin_time_limit_doc},
     {"is_viewed", (PyCFunction)worker_is_viewed, METH_NOARGS, worker_is_viewed_doc},
     {"linger", (PyCFunction)worker_linger, METH_NOARGS, worker_linger_doc},
     {"dismiss", (PyCFunction)worker_dismiss, METH_NOARGS, worker_dismiss_doc},

@@ -57,7 +57,7 @@ struct ix_worker {
     struct ix_pool_object *pool; /* the present lease's; borrowed from serve()'s caller */
     struct ix_seat seat;
     struct ix_inside inside;
-    uint64_t runs;  /* tasks and claims in the present lease */
+    uint64_t runs;  /* tasks and claims begun in the present lease */
     uint32_t forks; /* as ix_runtime_forks when the worker was made */
     /* Of the present call; static and raw memory, so that either side may read them: */
     const char *unloaded; /* "callable" or "arguments": what could not be loaded; or NULL */
@@ -68,6 +68,7 @@ struct ix_worker {
     bool due;                 /* an interrupt that came meanwhile; as above */
     enum ix_stop stopped;     /* the worker's own: that is what ended the last call */
     int64_t timeout_ns;       /* likewise: of the last run that had a deadline */
+    struct ix_limits *limits; /* likewise: of what goes to its process; borrowed from the entry */
     PyObject *starting;       /* within start(): its pool, borrowed; under the owner's GIL */
     _Atomic uint8_t opening;  /* meanwhile: enum ix_opening */
     bool seated;              /* at the pool's queue: from serve() to leave() */
@@ -141,6 +142,9 @@ enum ix_outcome ix_lane_run_task(struct ix_worker *worker, struct ix_task *task,
  * it does not. */
 bool ix_lane_moves(struct ix_worker *worker, uint32_t own, struct ix_callable *callable,
                    struct ix_buffer *outcome);
+/* The items of a claim go to a process by so much work at a time: between two such questions it may be stopped, and
+ * what it has done is seen. The process ends a question that takes longer after the present item. */
+#define IX_QUESTION_NS 20000000
 /* Runs, in the worker's process, those items of a claim that have no outcome yet. */
 enum ix_verdict ix_lane_run_claim(struct ix_worker *worker, struct ix_job *job,
                                   struct ix_claim *claim);
@@ -152,7 +156,7 @@ struct ix_access *ix_access_new(struct ix_worker *worker);
 int ix_access_interrupt(struct ix_access *access, uint64_t run, enum ix_stop stop);
 /* Lets nobody in any more and gives the reference away. Context: the worker's thread, no GIL. */
 void ix_access_close(struct ix_access *access);
-/* Sets the deadline of the run that has just been opened. */
+/* Sets the deadline of the run that has been opened last. Context: any GIL, or none. */
 void ix_run_set_deadline(struct ix_worker *worker, struct ix_limits *limits);
 /* Closes the present run: from now on no interrupt comes, and one that has not been raised yet will not
  * be. Returns whether and why one was sent. An exception may be set. */

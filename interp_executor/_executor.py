@@ -329,8 +329,9 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
             alone, or in its interpreter, come what may. By default in the interpreter, unless it
             cannot load what the call needs.
         timeout : float, optional
-            Seconds that a task, or an item of a map, may take from its start on, the time in the
-            queue excluded. Then it is interrupted, and raises TaskTimeoutError.
+            Seconds that a task, or an item of a map, may take from its start on: neither the time
+            in the queue counts nor that in which its worker, or the worker's process, gets ready.
+            Then it is interrupted, and raises TaskTimeoutError.
         grace : float, optional
             Seconds that an interrupted task has to end before it is abandoned.
         interrupt_on_cancel : bool, optional

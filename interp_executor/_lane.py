@@ -168,6 +168,7 @@ class ProcessLane(_native.Pool):
         Returns the outcome's kind, the outcome, how it was stopped, and what it refers to: small
         and large.
         """
+        self._count_sent()
         answer, failure, stop = self._settle(
             own, Call(*call), lambda process, call: process.run(call)
         )
@@ -176,8 +177,16 @@ class ProcessLane(_native.Pool):
         kind, outcome, attached, large = answer
         return kind, outcome, stop, attached, large
 
-    def run_items_in_process(self, own: int, *call: Any) -> tuple[int, int, list[Any], int, Large]:
-        """Run items of a claim; return verdict, nanoseconds, outcomes, how stopped, large."""
+    def run_items_in_process(
+        self, own: int, is_first: bool, *call: Any
+    ) -> tuple[int, int, list[Any], int, Large]:
+        """Run items of a claim, the first of it or others.
+
+        Returns verdict, nanoseconds, outcomes, how stopped, large. Outcomes may be fewer than
+        items: then the others are to be asked for again.
+        """
+        if is_first:
+            self._count_sent()
         answer, failure, stop = self._settle(
             own, Call(*call), lambda process, call: process.run_items(call)
         )
@@ -185,6 +194,10 @@ class ProcessLane(_native.Pool):
             return STOPPED, 0, [failure], stop, []
         verdict, elapsed, outcomes, large = answer
         return verdict, elapsed, outcomes, stop, large
+
+    def _count_sent(self) -> None:
+        with self.lock:
+            self.sent += 1
 
     def _settle[T](
         self, own: int, call: Call, run: Callable[[WorkerProcess, Call], T]
@@ -211,6 +224,8 @@ class ProcessLane(_native.Pool):
         try:
             if stopped is None:
                 call.check()
+                process.make_ready()
+                worker.worker.begin_time_limit()
                 answer = run(process, call)
         except BaseException as error:
             failure = error
@@ -252,8 +267,6 @@ class ProcessLane(_native.Pool):
                 self.moved_by, f"lane='interpreter' was chosen for the call, and {why}"
             )
         worker: WorkerThread = threading.current_thread()  # type: ignore[assignment]
-        with self.lock:
-            self.sent += 1
         if worker.process is None:
             reason = self.why_no_process()
             if reason is not None:

@@ -78,15 +78,19 @@ class WorkerProcess:
         self._stopped_run: int | None = None  # the number of the last
         self._world = b""
 
+    def make_ready(self) -> None:
+        """Have a process that has been initialised: what follows is the task's own time."""
+        self._let_go_of_the_dead()
+        if self._channel is None:
+            self._start()
+
     def run(self, call: Call) -> tuple[int, bytes, list[Any], Large]:
         """Run a call; return the kind of its outcome, the outcome and what that refers to."""
-        self._let_go_of_the_dead()
         (kind, outcome, attached, _), large = self._ask(_child.run, call)
         return kind, outcome, attached, large
 
     def run_items(self, call: Call) -> tuple[int, int, list[Any], Large]:
         """Run a callable on items of a map; return verdict, nanoseconds and the outcomes."""
-        self._let_go_of_the_dead()
         (verdict, elapsed, outcomes, _), large = self._ask(_child.run_items, call)
         return verdict, elapsed, outcomes, large
 
@@ -128,9 +132,7 @@ class WorkerProcess:
         self, question: Callable[..., Any], *request: Any, large: Sequence[Buffer] = ()
     ) -> tuple[Any, Large]:
         """Have the process call the function; ProcessCrashError if it ends meanwhile."""
-        if self._channel is None:
-            self._start()
-        assert self._channel is not None
+        assert self._channel is not None, "the process has not been made ready"
         try:
             self._channel.send((question.__name__, request), large)
             ok, answer, answered = self._receive(self._channel)

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from contract.tasks import hold
+
 initialised_with: tuple[Any, ...] = ()
 
 
@@ -70,6 +72,19 @@ def note_in(path: Path) -> None:
     """Add this process to those that the file names."""
     with path.open("a") as file:
         print(os.getpid(), file=file)
+
+
+def hold_elsewhere(process: int, inbox: str, gate: str) -> None:
+    """Report and wait at the gate, in any process but this one."""
+    if os.getpid() != process:
+        hold(inbox, gate)
+
+
+def note_item(item: object, path: Path) -> object:
+    """Add the item's type to those that the file names."""
+    with path.open("a") as file:
+        print(type(item).__name__, file=file)
+    return item
 
 
 def get_nowhere(*_: object) -> None:

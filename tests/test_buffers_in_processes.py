@@ -66,6 +66,13 @@ def test_what_is_shared_stays_in_this_process(
     assert processes.submit(tasks.size, b"12").result() == 2
 
 
+def test_the_items_of_a_map_before_a_shared_one_run(processes: InterpreterPoolExecutor) -> None:
+    results = processes.map(tasks.echo, [0, 1, 2, SharedBuffer(1), 4], chunksize=5)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(IncompatibleModuleError, match="a process writes there would be lost"):
+        next(results)
+
+
 def test_an_array_of_numpy_is_told_how_to_stay() -> None:
     error = incompatible("numpy._core._multiarray_umath", "it was asked to stay")
     assert "To stay, pass memoryview(array): typed, shaped and not copied" in str(error)

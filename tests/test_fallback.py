@@ -2,13 +2,14 @@
 
 import multiprocessing
 import os
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from pathlib import Path
 from typing import Any
 
 import lane_tasks as tasks
 import needs_refusing
 import pytest
+from contract.rig import Gate, Inbox
 from isolated.script import run, write
 from stops import Held
 
@@ -94,6 +95,20 @@ def test_a_task_that_moves_has_its_time_limit_in_the_process(tmp_path: Path) -> 
             next(results)
         assert executor.submit(needs_refusing.name).result(60) == NAME
         assert executor.stats().timed_out == 3
+
+
+def test_the_time_limit_of_what_moves_begins_when_the_process_is_ready(
+    meeting: tuple[Inbox, Gate],
+) -> None:
+    inbox, gate = meeting
+    with InterpreterPoolExecutor(
+        1, initializer=tasks.hold_elsewhere, initargs=(os.getpid(), inbox.path, gate.path)
+    ) as executor:
+        future = executor.with_options(timeout=1.0).submit(str, tasks.Arriving())
+        assert inbox.read() == "held"
+        assert wait([future], 1.2).not_done
+        gate.open()
+        assert future.result(PATIENCE) == NAME
 
 
 def test_a_task_that_moves_can_be_interrupted(

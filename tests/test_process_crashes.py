@@ -312,7 +312,7 @@ def test_kills_that_an_initializer_survives_do_not_add_up(
             executor.submit(tasks.be_killed).exception(PATIENCE)
 
 
-def test_a_time_limit_that_ends_an_initializer_is_no_failure_of_it(
+def test_an_interrupt_that_ends_an_initializer_is_no_failure_of_it(
     meeting: tuple[Inbox, Gate],
 ) -> None:
     inbox, gate = meeting

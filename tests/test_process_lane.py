@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import types
+from concurrent.futures import wait
 from pathlib import Path
 
 import lane_tasks as tasks
@@ -307,6 +308,41 @@ def test_an_interrupt_that_comes_before_the_process_begins_is_not_lost(
         running.result(PATIENCE)
     assert queued.result(PATIENCE) == 8
     assert (lane.stats().interrupted, lane.stats().abandoned) == (1, 0)
+
+
+@pytest.mark.parametrize("lane_name", ["interpreter", "process"])
+def test_the_time_limit_of_a_task_begins_when_its_worker_is_ready(
+    lane_name: str, meeting: tuple[Inbox, Gate]
+) -> None:
+    inbox, gate = meeting
+    with InterpreterPoolExecutor(
+        1, lane=lane_name, initializer=hold, initargs=(inbox.path, gate.path)
+    ) as executor:
+        view = executor.with_options(timeout=1.0)
+        results = view.map(abs, [-1, -2], chunksize=2)
+        future = view.submit(abs, -3)
+        assert inbox.read() == "held"
+        assert wait([future], 1.2).not_done
+        gate.open()
+        assert [*results, future.result(PATIENCE)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("stop", ["interrupt", "terminate_workers"])
+def test_a_task_with_a_time_limit_can_be_stopped_while_its_process_starts(
+    stop: str, meeting: tuple[Inbox, Gate]
+) -> None:
+    inbox, gate = meeting
+    with InterpreterPoolExecutor(
+        1, lane="process", initializer=hold, initargs=(inbox.path, gate.path)
+    ) as executor:
+        future = executor.with_options(timeout=PATIENCE).submit(tasks.double, 1)
+        assert inbox.read() == "held"
+        if stop == "interrupt":
+            assert future.interrupt()  # type: ignore[attr-defined]
+        else:
+            executor.terminate_workers()
+        with pytest.raises(TaskInterrupted):
+            future.result(PATIENCE)
 
 
 def test_an_item_of_a_map_has_a_time_limit(

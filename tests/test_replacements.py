@@ -8,7 +8,10 @@ from concurrent.futures import BrokenExecutor
 
 import hive_tasks as tasks
 import interrupt_tasks
+import lane_tasks
 import pytest
+from contract.rig import Gate, Inbox
+from contract.tasks import hold
 
 from interp_executor import InterpreterPoolExecutor
 
@@ -121,6 +124,34 @@ def test_a_worn_worker_that_does_not_end_is_replaced(
     os.write(write, b"!")
     for thread in stuck:
         thread.join(PATIENCE)
+
+
+def cancel_tasks(executor: InterpreterPoolExecutor) -> None:
+    for _ in range(3):
+        assert executor.submit(abs, -1).cancel()
+
+
+def close_maps(executor: InterpreterPoolExecutor) -> None:
+    for _ in range(3):
+        executor.map(abs, [-1]).close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("call_off", [cancel_tasks, close_maps])
+@pytest.mark.parametrize("lane", ["interpreter", "process"])
+def test_what_never_runs_wears_no_worker(
+    lane: str,
+    call_off: Callable[[InterpreterPoolExecutor], None],
+    meeting: tuple[Inbox, Gate],
+) -> None:
+    inbox, gate = meeting
+    with InterpreterPoolExecutor(1, lane=lane, max_tasks_per_child=3) as executor:
+        first = executor.submit(lane_tasks.whereabouts)
+        executor.submit(hold, inbox.path, gate.path)
+        assert inbox.read() == "held"
+        call_off(executor)
+        last = executor.submit(lane_tasks.whereabouts)
+        gate.open()
+        assert last.result(PATIENCE) == first.result(PATIENCE)
 
 
 def test_interpreters_import_datetime_at_once(pipe: tuple[int, int]) -> None:

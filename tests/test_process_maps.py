@@ -1,0 +1,87 @@
+"""Maps in the process lane: a claim goes to the process in several questions."""
+
+import time
+from pathlib import Path
+
+import lane_tasks as tasks
+import pytest
+from contract.rig import Gate, Inbox
+from contract.tasks import NeverLoads, hold, perform
+
+from interp_executor import InterpreterPoolExecutor, ProcessCrashError
+from interp_executor._errors import NotLoadedError
+
+PATIENCE = 20
+
+
+def test_closing_the_iterator_stops_a_claim_under_way(
+    lane: InterpreterPoolExecutor, meeting: tuple[Inbox, Gate], tmp_path: Path
+) -> None:
+    inbox, gate = meeting
+    notes = tmp_path / "notes"
+    notes.touch()
+    items: list[tuple[object, ...]] = [(tasks.double, 1), (hold, inbox.path, gate.path)]
+    items += [(tasks.note_item, number, notes) for number in range(100)]
+    results = lane.map(perform, items, chunksize=len(items), timeout=PATIENCE)
+    assert next(results) == 2
+    assert inbox.read() == "held"
+    results.close()  # type: ignore[attr-defined]
+    gate.open()
+    assert lane.submit(tasks.double, 2).result(PATIENCE) == 4
+    assert notes.read_text().count("int") < 100
+
+
+def test_what_comes_before_a_long_item_is_there_while_that_runs(
+    lane: InterpreterPoolExecutor, meeting: tuple[Inbox, Gate]
+) -> None:
+    inbox, gate = meeting
+    items = [(tasks.double, 1), (time.sleep, 0.05), (hold, inbox.path, gate.path, "last")]
+    results = lane.map(perform, items, chunksize=3, timeout=PATIENCE)
+    assert [next(results), next(results)] == [2, None]
+    gate.open()
+    assert list(results) == ["last"]
+
+
+def test_a_crash_costs_what_its_question_has_done_at_most(lane: InterpreterPoolExecutor) -> None:
+    items = [(tasks.double, 1), (time.sleep, 0.05), (tasks.abort,), (tasks.double, 2)]
+    results = lane.map(perform, items, chunksize=4)
+    assert [next(results), next(results)] == [2, None]
+    with pytest.raises(ProcessCrashError, match="SIGABRT"):
+        next(results)
+    assert list(lane.map(tasks.double, range(5), chunksize=5)) == [0, 2, 4, 6, 8]
+
+
+def test_a_claim_counts_once_however_many_questions_it_takes(
+    lane: InterpreterPoolExecutor,
+) -> None:
+    assert list(lane.map(tasks.double, range(100), chunksize=100)) == list(range(0, 200, 2))
+    timed = lane.with_options(timeout=PATIENCE)
+    assert list(timed.map(tasks.double, range(3), chunksize=3)) == [0, 2, 4]
+    assert lane.stats().sent_to_processes == 2
+
+
+def test_no_item_runs_twice_where_a_later_one_needs_a_new_path(
+    lane: InterpreterPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane.submit(tasks.process).result()
+    (tmp_path / "late_item.py").write_text("class Late:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import late_item  # type: ignore[import-not-found]
+
+    notes = tmp_path / "notes"
+    items = [0, 1, 2, late_item.Late(), 4]
+    assert len(list(lane.map(tasks.note_item, items, [notes] * 5, chunksize=5))) == 5
+    assert notes.read_text().split() == ["int", "int", "int", "Late", "int"]
+
+
+def test_no_item_runs_twice_where_a_later_one_cannot_be_loaded_at_all(
+    lane: InterpreterPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane.submit(tasks.process).result()
+    monkeypatch.syspath_prepend(tmp_path)
+    notes = tmp_path / "notes"
+    results = lane.map(tasks.note_item, [0, 1, 2, NeverLoads()], [notes] * 4, chunksize=4)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(NotLoadedError, match="arrives broken"):
+        next(results)
+    assert notes.read_text().split() == ["int"] * 3
