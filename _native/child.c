@@ -12,6 +12,8 @@ struct child {
     struct ix_worker worker;
     /* What the last question came with that is to be asked again, since something could not be loaded. */
     struct ix_attachments *of_callable, *of_message;
+    PyObject
+        *fn; /* the claim's of which the last question was, if there may be more of it; or NULL */
 };
 
 static PyObject *
@@ -35,11 +37,12 @@ child_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
 }
 
 static int
-child_traverse(struct ix_worker *self, visitproc visit, void *arg)
+child_traverse(struct child *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->inside.load_callable);
-    return ix_codec_traverse(&self->inside.codec, visit, arg);
+    Py_VISIT(self->fn);
+    Py_VISIT(self->worker.inside.load_callable);
+    return ix_codec_traverse(&self->worker.inside.codec, visit, arg);
 }
 
 static void
@@ -56,6 +59,7 @@ child_dealloc(struct child *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     drop_kept(self);
+    Py_CLEAR(self->fn);
     ix_note_nothing(&self->worker);
     ix_inside_clear(&self->worker.inside);
     type->tp_free(self);
@@ -98,12 +102,13 @@ new_callable(struct child *self, uint32_t id, uint32_t form, const Py_buffer *da
     return callable;
 }
 
-/* After the question: keeps what came with it if it will be asked again. */
+/* After the question: keeps what came with it if it will be asked again. `callable`: NULL if it came without. */
 static void
 keep(struct child *self, struct ix_callable *callable, struct ix_attachments **of_message)
 {
-    if (self->worker.unloaded != NULL && callable != NULL) {
-        self->of_callable = move(&callable->attachments);
+    if (self->worker.unloaded != NULL) {
+        if (callable != NULL)
+            self->of_callable = move(&callable->attachments);
         self->of_message = move(of_message);
     }
     ix_callable_release(callable);
@@ -204,26 +209,22 @@ append(struct child *self, PyObject *outcomes, PyObject *large, enum ix_outcome 
     return kind == IX_OUTCOME_VALUE ? IX_ALL_WELL : IX_STOPPED;
 }
 
-/* Runs the items of a segment, up to the first that fails or until so much time has gone by; a copy runs no more
+/* Runs self->fn on the items of a segment, up to the first that fails or until so much time has gone by; a copy runs no more
  * than that in which it was made. One that cannot be loaded has an outcome only if it is the first: the owner may
  * help and ask for the whole question again, so nothing of it may have run. Context: the lists are new. */
 static enum ix_verdict
-run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
-          struct ix_segment *segment, PyObject *outcomes, PyObject *large)
+run_items(struct child *self, uint32_t arity, struct ix_segment *segment, PyObject *outcomes,
+          PyObject *large)
 {
     struct ix_worker *worker = &self->worker;
     struct ix_buffer outcome = {0};
     enum ix_verdict verdict = IX_ALL_WELL;
     int64_t end = ix_coarse_now_ns() + IX_QUESTION_NS;
-    PyObject *fn = ix_load_callable(worker, callable);
-    if (fn == NULL)
-        verdict = append(self, outcomes, large, ix_worker_put_raised(worker, &outcome, "callable"),
-                         &outcome);
     for (uint32_t i = 0; verdict == IX_ALL_WELL && i < segment->count; i++) {
         if (ix_runtime_has_forked(worker->forks) || (i > 0 && ix_coarse_now_ns() >= end))
             break;
         outcome.length = 0;
-        enum ix_outcome kind = ix_worker_call_item(worker, fn, arity, segment, i, &outcome);
+        enum ix_outcome kind = ix_worker_call_item(worker, self->fn, arity, segment, i, &outcome);
         if (i > 0 && worker->unloaded != NULL) {
             ix_note_nothing(worker);
             break;
@@ -231,7 +232,17 @@ run_items(struct child *self, struct ix_callable *callable, uint32_t arity,
         verdict = kind == IX_OUTCOME_FAILED ? IX_LOST
                                             : append(self, outcomes, large, kind, &outcome);
     }
-    Py_XDECREF(fn);
+    ix_buffer_fini(&outcome);
+    return verdict;
+}
+
+/* Instead: the outcome of the first item, where the callable could not be loaded. */
+static enum ix_verdict
+fail_first(struct child *self, PyObject *outcomes, PyObject *large)
+{
+    struct ix_buffer outcome = {0};
+    enum ix_outcome kind = ix_worker_put_raised(&self->worker, &outcome, "callable");
+    enum ix_verdict verdict = append(self, outcomes, large, kind, &outcome);
     ix_buffer_fini(&outcome);
     return verdict;
 }
@@ -249,25 +260,34 @@ places_of(const Py_buffer *offsets, uint32_t count)
     return places;
 }
 
+/* `callable`: NULL for the one that was loaded for the last question. `more`: the claim has items after these. */
 static PyObject *
 run_claim(struct child *self, struct ix_callable *callable, uint32_t arity,
-          struct ix_segment *segment)
+          struct ix_segment *segment, bool more)
 {
     PyObject *result = NULL, *outcomes = PyList_New(0), *large = PyList_New(0);
+    if (callable != NULL)
+        Py_XSETREF(self->fn, ix_load_callable(&self->worker, callable));
     if (outcomes != NULL && large != NULL) {
         int64_t start = ix_now_ns();
-        enum ix_verdict verdict = run_items(self, callable, arity, segment, outcomes, large);
+        enum ix_verdict verdict = self->fn == NULL
+                                      ? fail_first(self, outcomes, large)
+                                      : run_items(self, arity, segment, outcomes, large);
+        more |= PyList_GET_SIZE(outcomes) < segment->count || self->worker.unloaded != NULL;
         if (!PyErr_Occurred())
             result = Py_BuildValue("iLOzO", (int)verdict, (long long)(ix_now_ns() - start),
                                    outcomes, self->worker.unloaded, large);
     }
+    if (!more)
+        Py_CLEAR(self->fn);
     Py_XDECREF(outcomes);
     Py_XDECREF(large);
     return result;
 }
 
-PyDoc_STRVAR(child_run_items_doc, "run_items($self, number, form, callable_, arity, items, offsets, attached, large, /)\n--\n\n"
-"Run a callable on items of a map, up to the first that fails, or until that has taken some time. offsets are native\n"
+PyDoc_STRVAR(child_run_items_doc, "run_items($self, number, form, callable_, arity, items, offsets, more, attached, large, /)\n--\n\n"
+"Run a callable on items of a map, up to the first that fails, or until that has taken some time. callable_ is None\n"
+"if the items are of the last question's claim, and more tells whether others follow. offsets are native\n"
 "32-bit numbers; the first stands for the beginning of items. attached and large are those of run(). Returns a verdict\n"
 "(0: all is well, 1: one failed, 2: an outcome is lost), the nanoseconds it took, the outcomes, one at least, what\n"
 "could not be loaded, and large contents. An outcome is its bytes, or these and what they refer to.");
@@ -276,10 +296,11 @@ static PyObject *
 child_run_items(struct child *self, PyObject *args)
 {
     unsigned int id, form, arity;
+    int more;
     Py_buffer data, items, offsets;
     PyObject *attached, *large, *result = NULL;
-    if (!PyArg_ParseTuple(args, "IIy*Iy*y*OO!:run_items", &id, &form, &data, &arity, &items,
-                          &offsets, &attached, &PyList_Type, &large))
+    if (!PyArg_ParseTuple(args, "IIz*Iy*y*pOO!:run_items", &id, &form, &data, &arity, &items,
+                          &offsets, &more, &attached, &PyList_Type, &large))
         return NULL;
     self->worker.unloaded = NULL;
     struct ix_callable *callable = NULL;
@@ -291,11 +312,12 @@ child_run_items(struct child *self, PyObject *args)
     segment.offsets = places_of(&offsets, segment.count);
     if (segment.offsets == NULL)
         PyErr_NoMemory();
-    else if (receive(self, attached, large) == 0)
-        callable = new_callable(self, id, form, &data);
-    if (callable != NULL) {
+    else if (data.buf == NULL && self->fn == NULL)
+        PyErr_SetString(PyExc_RuntimeError, "the callable of a map is not here");
+    else if (receive(self, attached, large) == 0
+             && (data.buf == NULL || (callable = new_callable(self, id, form, &data)) != NULL)) {
         segment.attachments = move(&self->of_message);
-        result = run_claim(self, callable, arity, &segment);
+        result = run_claim(self, callable, arity, &segment, more);
         keep(self, callable, &segment.attachments);
     }
     ix_attachments_free(segment.attachments);

@@ -74,7 +74,7 @@ unpack_luggage(struct luggage *luggage)
     Py_CLEAR(luggage->large);
 }
 
-/* Context: owner GIL. `attachments`: a chain of the lists of items, of which those count from `first` on and before
+/* Context: owner GIL. `callable`: NULL if it does not go along. `attachments`: a chain of the lists of items, of which those count from `first` on and before
  * `after`. None stands for what is written to on both sides, and must not go. Returns 0, or -1 with an
  * exception set and nothing to unpack. */
 static int
@@ -84,10 +84,11 @@ pack_luggage(struct luggage *luggage, struct ix_worker *worker, struct ix_callab
     struct ix_codec *codec = codec_of(worker);
     PyObject *of_callable = PyList_New(0), *of_message = PyList_New(0);
     luggage->attached = luggage->large = NULL;
-    bool shared = is_shared(callable->attachments);
+    struct ix_attachments *of_fn = callable == NULL ? NULL : callable->attachments;
+    bool shared = is_shared(of_fn);
     int result = -1;
     if (of_callable != NULL && of_message != NULL && (luggage->large = PyList_New(0)) != NULL)
-        result = ix_remote_describe(codec, of_callable, luggage->large, callable->attachments);
+        result = ix_remote_describe(codec, of_callable, luggage->large, of_fn);
     for (; result == 0 && attachments != NULL; attachments = attachments->next) {
         if (attachments->item < first || attachments->item >= after)
             continue;
@@ -156,6 +157,7 @@ struct course {
     uint32_t most;      /* items of the next question */
     uint32_t asked;     /* questions so far */
     int64_t elapsed_ns; /* in all of them, in the process */
+    bool goes_on;       /* the process has the callable from the last one */
 };
 
 /* The next question may have so many times the items of the last one: how long these took may say little. */
@@ -187,6 +189,7 @@ go_on(struct course *course, uint32_t items, int64_t elapsed_ns)
 struct rest {
     struct ix_segment *segment;
     uint32_t first, count; /* of the segment's items */
+    bool more;             /* others of the claim follow */
     size_t start, end;     /* of their bytes */
 };
 
@@ -222,6 +225,7 @@ rest_of(struct ix_claim *claim, uint32_t most)
         .segment = segment,
         .first = first,
         .count = count,
+        .more = count < left,
         .start = segment->offsets[first],
         .end = after < segment->count ? segment->offsets[after] : segment->length,
     };
@@ -247,13 +251,11 @@ add_outcome(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim
     return added;
 }
 
-/* Context: owner GIL. Adds the outcomes, one at least; the last one may be a failure. */
+/* Context: owner GIL. Adds the outcomes; the last one may be a failure. */
 static enum ix_verdict
 add_outcomes(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
              PyObject *outcomes, PyObject *large, int verdict)
 {
-    if (PyList_GET_SIZE(outcomes) == 0)
-        return IX_LOST;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outcomes); i++) {
         if (!add_outcome(worker, job, claim, PyList_GET_ITEM(outcomes, i), large))
             return IX_LOST;
@@ -264,20 +266,22 @@ add_outcomes(struct ix_worker *worker, struct ix_job *job, struct ix_claim *clai
 /* Context: owner GIL. Has the pool put these items to the process. Returns what it says, or NULL with an exception
  * set. */
 static PyObject *
-ask(struct ix_worker *worker, struct ix_job *job, const struct rest *rest, bool is_first)
+ask(struct ix_worker *worker, struct ix_job *job, const struct rest *rest, struct course *course)
 {
     struct ix_callable *callable = job->callable;
     struct luggage luggage;
-    if (pack_luggage(&luggage, worker, callable, rest->segment->attachments, rest->first,
-                     rest->first + rest->count)
+    if (pack_luggage(&luggage, worker, course->goes_on ? NULL : callable,
+                     rest->segment->attachments, rest->first, rest->first + rest->count)
         < 0)
         return NULL;
     return PyObject_CallMethod(
-        (PyObject *)worker->pool, "run_items_in_process", "iiIIy#Iy#y#NN", (int)job->lane,
-        (int)is_first, (unsigned int)callable->id, (unsigned int)callable->form, callable->data,
-        (Py_ssize_t)callable->length, (unsigned int)job->arity, rest->segment->data + rest->start,
+        (PyObject *)worker->pool, "run_items_in_process", "iiIIy#Iy#y#iNN", (int)job->lane,
+        (int)(course->asked++ == 0), (unsigned int)callable->id, (unsigned int)callable->form,
+        course->goes_on ? NULL : callable->data, (Py_ssize_t)callable->length,
+        (unsigned int)job->arity, rest->segment->data + rest->start,
         (Py_ssize_t)(rest->end - rest->start), rest->segment->offsets + rest->first,
-        (Py_ssize_t)(rest->count * sizeof(uint32_t)), luggage.attached, luggage.large);
+        (Py_ssize_t)(rest->count * sizeof(uint32_t)), (int)rest->more, luggage.attached,
+        luggage.large);
 }
 
 static enum ix_verdict
@@ -292,13 +296,18 @@ run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
 
     worker->limits = job->limits;
     ix_gil_to_owner(worker);
-    PyObject *result = ask(worker, job, &rest, course->asked++ == 0);
+    PyObject *result = ask(worker, job, &rest, course);
     if (result != NULL
         && PyArg_ParseTuple(result, "iLO!iO!", &said, &elapsed_ns, &PyList_Type, &outcomes,
                             &stopped, &PyList_Type, &large)) {
-        verdict = add_outcomes(worker, job, claim, outcomes, large, said);
-        if (verdict == IX_ALL_WELL)
-            go_on(course, (uint32_t)PyList_GET_SIZE(outcomes), elapsed_ns);
+        uint32_t count = (uint32_t)PyList_GET_SIZE(outcomes);
+        if (count != 0)
+            verdict = add_outcomes(worker, job, claim, outcomes, large, said);
+        else if (course->goes_on)
+            verdict = IX_ALL_WELL; /* the process is another: once more, and with the callable */
+        course->goes_on = count != 0;
+        if (course->goes_on && verdict == IX_ALL_WELL)
+            go_on(course, count, elapsed_ns);
     }
     if (PyErr_Occurred())
         PyErr_WriteUnraisable((PyObject *)worker->pool);

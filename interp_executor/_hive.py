@@ -290,9 +290,9 @@ def _warn_of_tracemalloc() -> None:
 def _is_loading_main() -> bool:
     """Whether the main script is being loaded for its definitions: by a worker, or in a process."""
     process = sys.modules.get("multiprocessing.process")
-    return _worker.loading_main or (
-        process is not None and getattr(process.current_process(), "_inheriting", False)
-    )
+    current = getattr(process, "current_process", None)  # a thread of ours may be importing it
+    inheriting = current is not None and getattr(current(), "_inheriting", False)
+    return _worker.loading_main or inheriting
 
 
 def _refuse_while_loading_main() -> None:

@@ -50,11 +50,11 @@ class InitializerFailed(Exception):
 class Call:
     """What a process is to run, as lane.c has it: number, form and data are the callable's."""
 
-    def __init__(self, number: int, form: int, data: bytes, *rest: Any) -> None:
+    def __init__(self, number: int, form: int, data: bytes | None, *rest: Any) -> None:
         self.number = number  # 0: the callable is not to be kept
         self.form = form
-        self.data = data
-        # The arguments of a task; or arity, items and offsets of a claim.
+        self.data = data  # None: the process has the callable of this claim
+        # The arguments of a task; or arity, items and offsets of a claim, and whether more follow.
         self.rest: tuple[Any, ...] = rest[:-2]
         # Descriptions of what the callable and the rest refer to, and the large contents of these.
         # None stands for what both sides write to.
@@ -183,7 +183,7 @@ class ProcessLane(_native.Pool):
         """Run items of a claim, the first of it or others.
 
         Returns verdict, nanoseconds, outcomes, how stopped, large. Outcomes may be fewer than
-        items: then the others are to be asked for again.
+        items: then the others are to be asked for again, and with the callable if there are none.
         """
         if is_first:
             self._count_sent()
@@ -250,9 +250,8 @@ class ProcessLane(_native.Pool):
         if isinstance(error, ProcessUnavailable):
             from interp_executor import _lanes
 
-            explained = without_process(
-                self.moved_by or _lanes.extension_of(call.form, call.data), str(error)
-            )
+            known = None if call.data is None else _lanes.extension_of(call.form, call.data)
+            explained = without_process(self.moved_by or known, str(error))
             explained.__cause__ = error.__cause__
             return explained
         return error

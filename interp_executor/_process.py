@@ -75,6 +75,7 @@ class WorkerProcess:
         self._end: ProcessEnd | None = None  # which is waited for
         self._last_end: ProcessEnd | None = None  # of the last process
         self._stopped: tuple[bool, float] | None = None  # the present run: late, its time limit
+        self._has_callable = False  # of a claim, since a process was made
         self._stopped_run: int | None = None  # the number of the last
         self._world = b""
 
@@ -91,7 +92,10 @@ class WorkerProcess:
 
     def run_items(self, call: Call) -> tuple[int, int, list[Any], Large]:
         """Run a callable on items of a map; return verdict, nanoseconds and the outcomes."""
+        if call.data is None and not self._has_callable:
+            return 0, 0, [], []
         (verdict, elapsed, outcomes, _), large = self._ask(_child.run_items, call)
+        self._has_callable = True
         return verdict, elapsed, outcomes, large
 
     def _let_go_of_the_dead(self) -> None:
@@ -110,7 +114,7 @@ class WorkerProcess:
         if unloaded is not None and self._refresh_world():
             answer = self._send(question, *of_callable, *call.rest, None)
             unloaded = answer[0][-1]
-        if unloaded == "callable" and call.form <= _serialize.IN_MAIN:
+        if unloaded == "callable" and call.data is not None and call.form <= _serialize.IN_MAIN:
             try:
                 by_value = self._pool.by_value(call.form, call.data)
             except Exception:
@@ -289,7 +293,7 @@ class WorkerProcess:
 
     def _make(self) -> None:
         """Make the process, and hear from it that it is ready."""
-        self._world = _world.encode(self._importing)
+        self._world, self._has_callable = _world.encode(self._importing), False
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours, self._wait)
         with theirs:

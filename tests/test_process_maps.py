@@ -10,6 +10,8 @@ from contract.tasks import NeverLoads, hold, perform
 
 from interp_executor import InterpreterPoolExecutor, ProcessCrashError
 from interp_executor._errors import NotLoadedError
+from interp_executor._lane import Call
+from interp_executor._process import WorkerProcess
 
 PATIENCE = 20
 
@@ -85,3 +87,51 @@ def test_no_item_runs_twice_where_a_later_one_cannot_be_loaded_at_all(
     with pytest.raises(NotLoadedError, match="arrives broken"):
         next(results)
     assert notes.read_text().split() == ["int"] * 3
+
+
+class Loaded:
+    """A callable by value: it notes when it is loaded."""
+
+    def __init__(self, notes: Path) -> None:
+        self.notes = notes
+        self.seen = 0
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        with self.notes.open("a") as file:
+            print("loaded", file=file)
+
+    def __call__(self, seconds: float) -> int:
+        time.sleep(seconds)
+        self.seen += 1
+        return self.seen
+
+
+def test_a_callable_by_value_is_loaded_once_for_a_claim(
+    lane: InterpreterPoolExecutor, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    seen = lane.map(Loaded(notes), [0.015] * 6 + [0.0] * 6, chunksize=6)
+    assert list(seen) == [1, 2, 3, 4, 5, 6] * 2
+    assert notes.read_text().split() == ["loaded"] * 2
+
+
+def test_a_process_that_is_new_to_a_claim_gets_its_callable(
+    lane: InterpreterPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_items = WorkerProcess.run_items
+    asked = []
+
+    def replace_before(worker: WorkerProcess, call: Call) -> object:
+        if len(asked) == 1:
+            worker.kill()
+            worker.close()
+            worker.make_ready()
+        asked.append(call.data is not None)
+        return run_items(worker, call)
+
+    monkeypatch.setattr(WorkerProcess, "run_items", replace_before)
+    notes = tmp_path / "notes"
+    seen = list(lane.map(Loaded(notes), [0.03] * 3, chunksize=3))
+    assert (seen, asked) == ([1, 1, 2], [True, False, True, False])
+    assert notes.read_text().split() == ["loaded"] * 2
