@@ -32,7 +32,7 @@ from concurrent.futures import (
 )
 
 from interp_executor import _exit, _native, _outcome, _serialize
-from interp_executor._errors import TransferError
+from interp_executor._errors import TaskInterrupt, TransferError
 from interp_executor._hive import hive
 from interp_executor._lane import LANES
 from interp_executor._pool import Pool, broken_error
@@ -146,8 +146,10 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         Where all calls run, as with_options() has it for those of a view. An executor that is made
         with "process" starts no interpreters.
     reuse : bool, optional
-        Keep the interpreters for later executors of this process, scrubbed of user modules, hooks
-        and handlers. Otherwise only those that are provably as new are kept.
+        Keep the interpreters for later executors of this process that reuse them too, scrubbed of
+        user modules, hooks, handlers and what the standard library is commonly told: a seed, a
+        precision, a log level. What else tasks have changed in its modules stays. Without, only
+        those are kept in which nothing is found to have changed.
     grace : float, optional
         Seconds that a task has to end once it has been interrupted. After that it is abandoned: its
         future fails, and another worker takes the place of its own.
@@ -295,9 +297,12 @@ class InterpreterPoolExecutor(_native.Executor, ThreadPoolExecutor):
         error: BaseException | None,
         traceback: types.TracebackType | None,
     ) -> None:
-        """Shut down and wait; after Ctrl-C, stop what runs instead and leave what does not stop."""
-        pool = self._pool
-        if kind is None or not issubclass(kind, KeyboardInterrupt) or pool.is_inherited():
+        """Shut down and wait; after Ctrl-C, stop what runs instead and leave what does not stop.
+
+        So it does within a task that is interrupted.
+        """
+        pool, stops = self._pool, (KeyboardInterrupt, TaskInterrupt)
+        if kind is None or not issubclass(kind, stops) or pool.is_inherited():
             self.shutdown(wait=True)
             return
         self.shutdown(wait=False, cancel_futures=True)

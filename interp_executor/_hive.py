@@ -50,7 +50,7 @@ class Hive:
         self._lock = threading.RLock()
         self._ending = threading.Lock()  # one at a time: there is no hurry
         self._ending_behind: set[WorkerThread] = set()
-        self._one_less = threading.Condition(self._lock)  # is ending behind
+        self._one_less = threading.Condition(self._lock)  # worker that ends, or is waited for
         self._parked: list[WorkerThread] = []
         self._threads: set[WorkerThread] = set()
         self._abandoned: set[WorkerThread] = set()  # their tasks could not be stopped
@@ -74,9 +74,10 @@ class Hive:
                     raise RuntimeError("cannot schedule new futures after interpreter shutdown")
                 self._start_notifier_locked()
                 self._pools.add(pool)
-                if self._parked:
-                    worker = self._parked[-1]
-                    del self._parked[-1]
+                place = self._place_of_idle(pool)
+                if place is not None:
+                    worker = self._parked[place]
+                    del self._parked[place]
                     worker.replaces, worker.importing = replaces, importing
                     worker.assign(pool)  # a worker that is on neither has been called off
             if worker is None:
@@ -86,6 +87,13 @@ class Hive:
             if worker is not None and not worker.call_off():
                 pool.count_in()
             raise
+
+    def _place_of_idle(self, pool: Pool) -> int | None:
+        """Return where a parked worker stands that the pool may have; a scrubbed one, rather."""
+        scrubbed = [place for place, worker in enumerate(self._parked) if worker.scrubbed]
+        clean = [place for place, worker in enumerate(self._parked) if not worker.scrubbed]
+        fit = scrubbed or clean if pool.reuse else clean
+        return fit[-1] if fit else None
 
     def _start(self, thread: WorkerThread) -> None:
         with self._lock:
@@ -119,11 +127,12 @@ class Hive:
                 thread.ready.wait()
 
     def park(self, worker: WorkerThread) -> bool:
-        """Keep a clean worker for the next pool; False if the hive is closed."""
+        """Keep a clean worker for the next pool; False if nobody will want it."""
         with self._lock:
-            if not self.closed:
+            kept = not self.closed and not worker.unwanted
+            if kept:
                 self._parked.append(worker)
-            return not self.closed
+            return kept
 
     def is_parked(self, worker: WorkerThread) -> bool:
         """Whether a worker waits for a pool; may change at any time, unless the lock is held."""
@@ -154,9 +163,8 @@ class Hive:
         with self._lock:
             self._threads.discard(worker)
             self._abandoned.discard(worker)
-            if worker in self._ending_behind:
-                self._ending_behind.discard(worker)
-                self._one_less.notify_all()
+            self._ending_behind.discard(worker)
+            self._one_less.notify_all()
 
     def give_up(self, worker: WorkerThread) -> None:
         """Wait no more for a worker whose task cannot be stopped; it ends when the task does."""
@@ -164,6 +172,7 @@ class Hive:
             if worker in self._threads:
                 self._threads.discard(worker)
                 self._abandoned.add(worker)
+                self._one_less.notify_all()
 
     def threads(self) -> list[WorkerThread]:
         """Return the workers, but for those that were given up."""
@@ -213,15 +222,25 @@ class Hive:
             worker.close()
 
     def close_idle_workers(self, left: Callable[[], float | None] = _exit.without_limit) -> None:
-        """End the parked workers and wait for them, and for those that are ending."""
+        """End the parked workers and wait for them, and for those that are ending or not ready."""
         with self._lock:
             parked, self._parked = self._parked, []
-            ending = [worker for worker in self._threads if worker.ending]
+            others = [worker for worker in self._threads if worker.ending or worker.is_coming()]
+            for worker in others:
+                worker.unwanted = True
         for worker in parked:
             worker.assign(None)
-        for worker in parked + ending:
+        for worker in parked + others:
             if worker is not threading.current_thread():
-                worker.join(left())
+                self._join(worker, left)
+
+    def _join(self, worker: WorkerThread, left: Callable[[], float | None]) -> None:
+        """Wait for a worker to end, unless it is given up meanwhile."""
+        with self._one_less:
+            self._one_less.wait_for(lambda: worker not in self._threads, left())
+            given_up = worker in self._abandoned
+        if not given_up:
+            worker.join(left())
 
     def close(self) -> None:
         """At the interpreter's exit: finish what was submitted, then end every worker.

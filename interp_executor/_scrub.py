@@ -1,13 +1,16 @@
 """Between leases: whether a worker is as it was born, and making it so as far as possible.
 
-A worker serves the next executor only if nothing of what ran can be seen by its tasks. ``is_clean``
-proves that without changing anything; ``scrub`` (for executors with ``reuse=True``) undoes what can
-be undone: exit callbacks run, user modules are dropped, hooks, handlers and filters are restored.
+A worker serves any other executor only if nothing of what ran can be seen by its tasks:
+``is_clean`` looks for that without changing anything. ``scrub`` undoes what can be undone: exit
+callbacks run, user modules are dropped, and hooks, handlers, filters and what else the standard
+library is commonly told are restored. More may be left in its modules, so a scrubbed worker serves
+only executors with ``reuse=True``.
 """
 
 import _thread
 import atexit
 import builtins
+import copyreg
 import gc
 import sys
 
@@ -43,11 +46,13 @@ class _Birth:
         self.settings = _settings()
         # Namespaces that every module can reach, as exec() does.
         self.names = tuple((vars(m), dict(vars(m))) for m in (self.main, builtins))
+        self.reducers = copyreg.dispatch_table.copy()
 
 
 # What builtins alone can change, as functions that tell and set it.
 _SETTINGS: "tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...]" = (
     (sys.getrecursionlimit, sys.setrecursionlimit),
+    (sys.getdlopenflags, sys.setdlopenflags),
     (sys.getswitchinterval, sys.setswitchinterval),
     (sys.get_int_max_str_digits, sys.set_int_max_str_digits),
     (sys.get_coroutine_origin_tracking_depth, sys.set_coroutine_origin_tracking_depth),
@@ -66,14 +71,16 @@ _birth: _Birth | None = None
 
 # Exit callbacks that the present lease registered: (function, args, kwargs).
 _registered: "list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]" = []
-_register = atexit.register
+_register, _unregister = atexit.register, atexit.unregister
+_run_exitfuncs, _clear = atexit._run_exitfuncs, atexit._clear
 
 
 def remember_birth() -> None:
     """Take the snapshot that is_clean() compares with and scrub() goes back to."""
     global _birth
     _birth = _Birth()
-    atexit.register = _register_recorded
+    atexit.register, atexit.unregister = _register_recorded, _unregister_recorded
+    atexit._run_exitfuncs, atexit._clear = _run_recorded, _clear_recorded
 
 
 def _register_recorded(function: "Callable[..., Any]", /, *args: "Any", **kwargs: "Any") -> "Any":
@@ -81,7 +88,28 @@ def _register_recorded(function: "Callable[..., Any]", /, *args: "Any", **kwargs
     return _register(function, *args, **kwargs)
 
 
-_register_recorded.__name__ = _register_recorded.__qualname__ = "register"
+def _unregister_recorded(function: "Callable[..., Any]", /) -> None:
+    _registered[:] = [each for each in _registered if each[0] != function]
+    _unregister(function)
+
+
+def _run_recorded() -> None:
+    _registered.clear()
+    _run_exitfuncs()
+
+
+def _clear_recorded() -> None:
+    _registered.clear()
+    _clear()
+
+
+for _function, _name in (
+    (_register_recorded, "register"),
+    (_unregister_recorded, "unregister"),
+    (_run_recorded, "_run_exitfuncs"),
+    (_clear_recorded, "_clear"),
+):
+    _function.__name__ = _function.__qualname__ = _name
 
 
 def is_clean() -> bool:
@@ -96,6 +124,8 @@ def is_clean() -> bool:
         and _same(birth.meta_path, sys.meta_path)
         and _same(birth.path_hooks, sys.path_hooks)
         and birth.settings == _settings()
+        and birth.reducers == copyreg.dispatch_table
+        and _worker.is_as_the_world()
         and sys.gettrace() is None
         and sys.getprofile() is None
         and atexit._ncallbacks() == birth.callbacks
@@ -118,19 +148,20 @@ def _is_ours(name: str) -> bool:
         "interp_executor._native",
         "interp_executor._outcome",
         "interp_executor._scrub",
+        "interp_executor._stdlib",
         "interp_executor._world",
     }
 
 
 def scrub() -> bool:
     """Undo what the lease left behind; return whether the worker may serve another."""
-    if _birth is None:
-        return False
+    if _birth is None or _thread._count() != 0:
+        return False  # its end waits for the threads, and runs the exit callbacks after that
     _run_exit_callbacks()
     if _thread._count() != 0:
         return False
     _restore_hooks(_birth)
-    _restore_logging()
+    _restore_stdlib()
     _drop_user_modules(_birth)
     _worker.apply_world()
     _worker.came_by_value = False
@@ -148,7 +179,7 @@ def _run_exit_callbacks() -> None:
         function, args, kwargs = _registered.pop()
         if getattr(function, "__qualname__", "") == "finalize._exitfunc":
             continue
-        atexit.unregister(function)
+        _unregister(function)
         _run(function, *args, **kwargs)
     _run_finalizers()
 
@@ -186,24 +217,20 @@ def _restore_hooks(birth: _Birth) -> None:
     sys.path_importer_cache.clear()
     sys.settrace(None)
     sys.setprofile(None)
+    copyreg.dispatch_table.clear()
+    copyreg.dispatch_table.update(birth.reducers)
     for (_, change), value in zip(_SETTINGS, birth.settings, strict=True):
         change(value)
 
 
-def _restore_logging() -> None:
-    logging = sys.modules.get("logging")
-    if logging is None:
-        return
-    logging.shutdown()
-    logging.disable(logging.NOTSET)
-    for handler in logging.root.handlers[:]:
-        logging.root.removeHandler(handler)
-    logging.root.setLevel(logging.WARNING)
-    logging.root.manager.loggerDict.clear()
+def _restore_stdlib() -> None:
+    from interp_executor import _stdlib
+
+    _stdlib.restore()
 
 
 def _drop_user_modules(birth: _Birth) -> None:
-    """Forget what was imported, but for the standard library: it costs, and holds no user state."""
+    """Forget what was imported, but for the standard library, which takes long to import."""
     sys.modules["__main__"] = sys.modules["__mp_main__"] = birth.main
     _worker.main = None
     for namespace, names in birth.names:

@@ -115,6 +115,18 @@ def apply_world() -> None:
     apply_environ(_world["environ"])
 
 
+def is_as_the_world() -> bool:
+    """Whether what the world says holds here, as apply_world() makes it."""
+    from interp_executor._world import encode_filters, environ
+
+    return (
+        tuple(sys.path) == _world["path"]
+        and sys.argv == _world["argv"]
+        and encode_filters() == _world["filters"]
+        and _world["environ"] in (None, environ())
+    )
+
+
 # ---- callables ----
 
 

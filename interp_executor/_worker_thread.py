@@ -45,6 +45,9 @@ class WorkerThread(OwnThread):
         self._next: Lease | None = None  # what it has been assigned while it was idle
         self._parked = False
         self.serving = False  # a pool counts how long it is busy
+        self.scrubbed = False  # rather than found clean, when it was last kept
+        self.unwanted = False  # a spare one that is not to be kept when it is ready
+        self._is_spare = pool is None  # made for no pool
         self._viewed = False  # others look at the interpreter's memory, as its last lease ends
         self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
@@ -65,6 +68,10 @@ class WorkerThread(OwnThread):
         if self._hive.is_parked(self):
             return f"{said[:-1]}, until interp_executor.close_idle_workers()>"
         return said
+
+    def is_coming(self) -> bool:
+        """Whether this is a spare worker that is not ready yet."""
+        return self._is_spare and not self.ready.is_set()
 
     def busy(self) -> float:
         """Return for how many seconds the worker has not waited for work, in the present lease."""
@@ -350,6 +357,7 @@ class WorkerThread(OwnThread):
         if pool.failure is not None or self._hive.closed:
             return False
         if pool.reuse:
+            self.scrubbed = True
             return self._is_scrubbed(pool)
         return pool.initializer is None and self._ask(pool, _worker.is_clean)
 

@@ -202,3 +202,75 @@ def import_datetime(fd: int, number: int) -> str:
     import datetime
 
     return str(datetime.date(2000, 1, 1) + datetime.timedelta(days=number))
+
+
+def tell_stdlib() -> None:
+    """Have the standard library remember something, as a usual initializer does."""
+    import decimal
+    import random
+    import socket
+    import tempfile
+
+    random.seed(42)
+    decimal.getcontext().prec = 4
+    logging.captureWarnings(True)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    socket.setdefaulttimeout(0.001)
+    tempfile.tempdir = "/nowhere"
+    threading.excepthook = print  # type: ignore[assignment]
+    sys.tracebacklimit = 1
+
+
+def what_stdlib_knows() -> list[str]:
+    """Name what of tell_stdlib() is remembered."""
+    import asyncio.log
+    import decimal
+    import random
+    import socket
+    import tempfile
+
+    seeded = random.Random(42)
+    found = {
+        "seed": random.getstate() == seeded.getstate(),
+        "precision": decimal.getcontext().prec == 4,
+        "captured": warnings.showwarning.__module__ == "logging",
+        "level": asyncio.log.logger.level != logging.NOTSET,
+        "logger": asyncio.log.logger is not logging.getLogger("asyncio"),
+        "timeout": socket.getdefaulttimeout() is not None,
+        "folder": tempfile.tempdir == "/nowhere",
+        "excepthook": threading.excepthook is print,
+        "limit": hasattr(sys, "tracebacklimit"),
+    }
+    return [name for name, there in found.items() if there]
+
+
+def take_back_exit(fd: int, byte: bytes) -> None:
+    """Register an exit callback and take it back: the work went well."""
+    atexit.register(write_byte, fd, byte)
+    atexit.unregister(write_byte)
+
+
+def leave_thread_and_exit(fd: int) -> None:
+    """Leave a thread behind that needs what an exit callback takes away."""
+    ready = threading.Event()
+
+    def work() -> None:
+        ready.set()
+        time.sleep(0.2)
+        os.write(fd, b"1")
+
+    atexit.register(os.write, fd, b"2")
+    threading.Thread(target=work).start()
+    ready.wait()
+
+
+def leave_daemon_child() -> int:
+    """Leave a daemonic process behind, which multiprocessing ends with its parent."""
+    import multiprocessing
+
+    child = multiprocessing.get_context("spawn").Process(
+        target=time.sleep, args=(1000,), daemon=True
+    )
+    child.start()
+    assert child.pid is not None
+    return child.pid

@@ -230,3 +230,17 @@ def wait_for_an_executor(fd: int) -> None:
             os.write(write, b"!")
     os.close(read)
     os.close(write)
+
+
+def wait_for_nested() -> None:
+    """Have an executor of the task's own at work for ever, and wait for that."""
+    from interp_executor import InterpreterPoolExecutor
+
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(spin).result()
+
+
+def spin() -> None:
+    """Compute for ever."""
+    while True:
+        pass

@@ -5,6 +5,7 @@ import functools
 import gc
 import os
 import signal
+import site
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -154,6 +155,60 @@ def test_scrubbing_undoes_what_tasks_left_behind() -> None:
         assert executor.submit(hive_tasks.traces).result() == []
 
 
+def test_scrubbing_makes_the_standard_library_forget() -> None:
+    with InterpreterPoolExecutor(1, initializer=hive_tasks.tell_stdlib, reuse=True) as executor:
+        assert len(executor.submit(hive_tasks.what_stdlib_knows).result()) == 8
+        thread = executor.submit(_thread.get_ident).result()
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        assert executor.submit(_thread.get_ident).result() == thread
+        assert executor.submit(hive_tasks.what_stdlib_knows).result() == []
+
+
+def test_a_scrubbed_worker_serves_none_but_those_that_reuse() -> None:
+    clean = thread_that_serves()
+    scrubbed = thread_that_serves(reuse=True)  # the clean one, which has been one since
+    assert scrubbed == clean
+    assert thread_that_serves() != scrubbed
+    assert warm() == 2
+    assert thread_that_serves(reuse=True) == scrubbed
+
+
+def test_a_worker_in_which_sys_path_has_changed_is_not_kept() -> None:
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(site.addsitedir, "/left").result()
+    kept = warm()
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(site.makepath, "/left").result()
+    assert (kept, warm()) == (0, 1)
+
+
+def test_exit_callbacks_that_were_taken_back_do_not_run(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    for reuse in (False, True, True):
+        with InterpreterPoolExecutor(1, reuse=reuse) as executor:
+            executor.submit(hive_tasks.take_back_exit, write, b"x").result()
+        close_idle_workers()
+    os.write(write, b"!")
+    assert os.read(read, 10) == b"!"
+
+
+def test_threads_end_before_exit_callbacks_run(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    for reuse in (False, True):
+        with InterpreterPoolExecutor(1, reuse=reuse) as executor:
+            executor.submit(hive_tasks.leave_thread_and_exit, write).result()
+        close_idle_workers()
+        assert os.read(read, 10) == b"12"
+
+
+def test_daemonic_processes_end_with_every_lease() -> None:
+    for _ in range(2):
+        with InterpreterPoolExecutor(1, reuse=True) as executor:
+            child = executor.submit(hive_tasks.leave_daemon_child).result()
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+
 def test_exit_callbacks_run_when_a_lease_ends(pipe: tuple[int, int]) -> None:
     read, write = pipe
     for reuse in (False, True, True):
@@ -184,6 +239,27 @@ def test_closing_the_idle_workers_waits_for_those_that_are_ending() -> None:
             list(executor.map(hive_tasks.add_one, range(100), chunksize=1))
         close_idle_workers()
         assert [t for t in threading.enumerate() if t.name.startswith("interp_executor-e")] == []
+
+
+def test_closing_the_idle_workers_ends_spares_that_are_not_ready_yet() -> None:
+    for _ in range(3):
+        prewarm(2)
+        close_idle_workers()
+        assert [t for t in threading.enumerate() if isinstance(t, WorkerThread)] == []
+
+
+def test_closing_the_idle_workers_waits_for_none_that_was_given_up(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    executor = InterpreterPoolExecutor(1)
+    executor.submit(hive_tasks.leave_thread, read).result()
+    (worker,) = executor._threads
+    executor.shutdown(wait=False)
+    while not worker.ending:
+        os.sched_yield()
+    close_idle_workers()
+    assert worker.is_alive()
+    os.write(write, b"x")
+    worker.join()
 
 
 def test_a_worker_with_a_thread_left_running_is_not_reused(pipe: tuple[int, int]) -> None:

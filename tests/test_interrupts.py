@@ -335,3 +335,11 @@ def test_cancel_of_a_running_task_returns_false_and_interrupts(
     assert future.cancel() is False
     with pytest.raises(TaskInterrupted):
         future.result(PATIENCE)
+
+
+def test_an_interrupted_task_stops_what_it_waits_for() -> None:
+    with InterpreterPoolExecutor(1, grace=PATIENCE) as executor:
+        future = executor.with_options(timeout=0.3).submit(interrupt_tasks.wait_for_nested)
+        with pytest.raises(TaskTimeoutError) as caught:
+            future.result(PATIENCE)
+        assert not caught.value.abandoned

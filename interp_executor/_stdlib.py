@@ -1,0 +1,97 @@
+"""What the standard library is told to remember, and how it forgets it again.
+
+Its modules stay loaded when an interpreter is scrubbed, since they take long to import. What they
+are commonly told is undone here, where a module is loaded at all.
+"""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def restore() -> None:
+    """Make the loaded modules of the standard library forget what tasks have told them."""
+    for name, forget in _FORGET.items():
+        module = sys.modules.get(name)
+        if module is not None:
+            forget(module)
+    sys.set_asyncgen_hooks(None, None)
+    if hasattr(sys, "tracebacklimit"):
+        del sys.tracebacklimit
+
+
+def _threading(threading: "Any") -> None:
+    threading.excepthook = threading.__excepthook__
+    threading.settrace(None)
+    threading.setprofile(None)
+    threading.stack_size(0)
+
+
+def _random(random: "Any") -> None:
+    random.seed()
+
+
+def _decimal(decimal: "Any") -> None:
+    decimal.setcontext(decimal.Context())
+
+
+def _socket(socket: "Any") -> None:
+    socket.setdefaulttimeout(None)
+
+
+def _tempfile(tempfile: "Any") -> None:
+    tempfile.tempdir = None
+
+
+def _asyncio(events: "Any") -> None:
+    events._event_loop_policy = None
+
+
+def _logging(logging: "Any") -> None:
+    logging.shutdown()
+    logging.captureWarnings(False)
+    logging.disable(logging.NOTSET)
+    logging.setLoggerClass(logging.Logger)
+    logging.setLogRecordFactory(logging.LogRecord)
+    for name, logger in [("", logging.root), *logging.root.manager.loggerDict.items()]:
+        if isinstance(logger, logging.Logger):  # in place: its module may hold it
+            _reset(logger, logging.NOTSET if name else logging.WARNING)
+        if name and name.partition(".")[0] not in sys.stdlib_module_names:
+            del logging.root.manager.loggerDict[name]
+    _run_at_exit_again(logging.shutdown)
+
+
+def _reset(logger: "Any", level: int) -> None:
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+    for each in logger.filters[:]:
+        logger.removeFilter(each)
+    logger.setLevel(level)
+    logger.propagate, logger.disabled = True, False
+
+
+def _multiprocessing(util: "Any") -> None:
+    util._exiting = False
+    _run_at_exit_again(util._exit_function)
+
+
+def _run_at_exit_again(function: "Any") -> None:
+    """Register what a module registers when it is imported: it has been run."""
+    import atexit
+
+    atexit.unregister(function)
+    atexit.register(function)
+
+
+_FORGET = {
+    "threading": _threading,
+    "random": _random,
+    "decimal": _decimal,
+    "socket": _socket,
+    "tempfile": _tempfile,
+    "asyncio.events": _asyncio,
+    "logging": _logging,
+    "multiprocessing.util": _multiprocessing,
+}
