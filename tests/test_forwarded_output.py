@@ -265,7 +265,7 @@ def test_the_next_executor_of_a_worker_does_not_forward(
     with InterpreterPoolExecutor(1, forward_output=True, reuse=True) as executor:
         worker = executor.submit(_thread.get_ident).result()
         executor.submit(output_tasks.log, "first").result()
-    with InterpreterPoolExecutor(1) as executor:
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
         assert executor.submit(_thread.get_ident).result() == worker
         executor.submit(output_tasks.log, "second").result()
     assert [record.getMessage() for record in caplog.records] == ["said first"]
