@@ -141,12 +141,13 @@ start(struct ix_worker *self, const struct ix_buffer *path, const struct ix_buff
     ix_runtime_before_start();
     PyStatus status = Py_NewInterpreterFromConfig(&self->own_ts, &config);
     if (PyStatus_Exception(status)) {
-        ix_runtime_enlist(&self->resident, NULL);
+        ix_runtime_enlist(&self->resident, NULL, NULL);
         self->own_ts = NULL;
         snprintf(reason, size, "%s", status.err_msg == NULL ? "unknown error" : status.err_msg);
         return false;
     }
-    ix_runtime_enlist(&self->resident, PyThreadState_GetInterpreter(self->own_ts));
+    ix_runtime_enlist(&self->resident, PyThreadState_GetInterpreter(self->own_ts),
+                      PyThreadState_GetInterpreter(self->owner_ts));
     if (!furnish(self, path, world, reason, size)) {
         end(self);
         return false;
