@@ -47,6 +47,53 @@ ix_interpreter_count_ended(void)
     return atomic_load(&ended);
 }
 
+/* Calls a function of the module that takes nothing. Context: own GIL. */
+static void
+call_and_report(PyObject *module, const char *name, const char *report)
+{
+    PyObject *result = PyObject_CallMethod(module, name, NULL);
+    if (result == NULL)
+        PyErr_FormatUnraisable("%s", report);
+    Py_XDECREF(result);
+}
+
+/* Joins the threads that `threading` knows, if it has been loaded. Context: own GIL. */
+static void
+join_threads(void)
+{
+    static const char report[] = "Exception ignored on threading shutdown";
+    PyObject *name = PyUnicode_FromString("threading");
+    PyObject *threading = name == NULL ? NULL : PyImport_GetModule(name);
+    Py_XDECREF(name);
+    if (threading != NULL)
+        call_and_report(threading, "_shutdown", report);
+    /* Each further call would call these once more. */
+    PyObject *hooks = threading == NULL ? NULL
+                                        : PyObject_GetAttrString(threading, "_threading_atexits");
+    if (hooks != NULL)
+        call_and_report(hooks, "clear", report);
+    PyErr_Clear();
+    Py_XDECREF(hooks);
+    Py_XDECREF(threading);
+}
+
+/* Does what Py_EndInterpreter() begins with, in its order. All of it is the user's, and may never end: so it
+ * happens while the interpreter is one of those that the end of the process stops. What an exit callback has
+ * started is joined, too. When CPython does the same once more, nothing is left of it. Context: own GIL. */
+static void
+finish_user_code(void)
+{
+    join_threads();
+    PyObject *atexit = PyImport_ImportModule("atexit");
+    if (atexit == NULL) {
+        PyErr_FormatUnraisable("Exception ignored as exit callbacks were to run");
+        return;
+    }
+    call_and_report(atexit, "_run_exitfuncs", "Exception ignored as exit callbacks ran");
+    Py_DECREF(atexit);
+    join_threads();
+}
+
 /* What views of others still look at stays where it is: its objects are left to leak, and nobody will want
  * them back. Context: own GIL; afterwards none. */
 static void
@@ -58,6 +105,7 @@ end(struct ix_worker *self)
         ix_releases_drain(releases);
     }
     ix_inside_clear(&self->inside);
+    finish_user_code();
     ix_runtime_strike(&self->resident);
     Py_EndInterpreter(self->own_ts);
     ix_runtime_after_end();
@@ -93,12 +141,13 @@ start(struct ix_worker *self, const struct ix_buffer *path, const struct ix_buff
     ix_runtime_before_start();
     PyStatus status = Py_NewInterpreterFromConfig(&self->own_ts, &config);
     if (PyStatus_Exception(status)) {
-        ix_runtime_enlist(&self->resident, NULL);
+        ix_runtime_enlist(&self->resident, NULL, NULL);
         self->own_ts = NULL;
         snprintf(reason, size, "%s", status.err_msg == NULL ? "unknown error" : status.err_msg);
         return false;
     }
-    ix_runtime_enlist(&self->resident, PyThreadState_GetInterpreter(self->own_ts));
+    ix_runtime_enlist(&self->resident, PyThreadState_GetInterpreter(self->own_ts),
+                      PyThreadState_GetInterpreter(self->owner_ts));
     if (!furnish(self, path, world, reason, size)) {
         end(self);
         return false;

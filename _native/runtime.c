@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* How the offsets for debuggers begin, at the very start of _PyRuntime, on every supported version. */
@@ -21,7 +22,8 @@ struct offsets {
 typedef _Atomic(PyInterpreterState *) list_head;
 
 _Atomic uint32_t ix_runtime_forks;
-static list_head *head; /* NULL: not known */
+static list_head *head;       /* NULL: not known */
+static PyMutex *threads_lock; /* protects the thread states of all interpreters; NULL: not known */
 static PyInterpreterState *main_interpreter;
 
 /* For so long the end of the process waits for interpreters that are being made or ended. That is some
@@ -72,6 +74,19 @@ find_head(char *runtime)
     return agrees && main_is_last() ? found : NULL;
 }
 
+/* The lock of the list, which is that of each interpreter's list of thread states too. On all tested versions
+ * the runtime has it right before the head, and the main interpreter right behind that. */
+static PyMutex *
+find_threads_lock(void)
+{
+    static const char padding[sizeof(list_head) - sizeof(PyMutex)];
+    if (head == NULL || *(PyInterpreterState **)(head + 1) != main_interpreter)
+        return NULL;
+    char *before = (char *)(head - 1);
+    bool agrees = memcmp(before + sizeof(PyMutex), padding, sizeof padding) == 0;
+    return agrees ? (PyMutex *)before : NULL;
+}
+
 static bool
 leave_main_alone(void)
 {
@@ -97,6 +112,7 @@ init(void)
 {
     main_interpreter = PyInterpreterState_Main();
     head = find_head(dlsym(RTLD_DEFAULT, "_PyRuntime"));
+    threads_lock = find_threads_lock();
     if (pthread_atfork(NULL, NULL, begin_child) != 0)
         head = NULL; /* no memory: as on a version that is not known */
 }
@@ -138,13 +154,16 @@ ix_runtime_before_start(void)
 }
 
 void
-ix_runtime_enlist(struct ix_resident *resident, PyInterpreterState *interpreter)
+ix_runtime_enlist(struct ix_resident *resident, PyInterpreterState *interpreter,
+                  PyInterpreterState *owner)
 {
     end_change(); /* whoever waits for it holds the lock, at which this thread then stops */
     if (interpreter == NULL)
         return;
     pthread_mutex_lock(&residents_lock);
     resident->interpreter = interpreter;
+    resident->owner = owner;
+    resident->thread = PyThread_get_thread_native_id();
     resident->previous = NULL;
     resident->next = residents;
     if (residents != NULL)
@@ -164,6 +183,7 @@ ix_runtime_strike(struct ix_resident *resident)
         resident->previous->next = resident->next;
     else
         residents = resident->next;
+    resident->interpreter = NULL;
     pthread_mutex_unlock(&residents_lock);
 }
 
@@ -171,6 +191,50 @@ void
 ix_runtime_after_end(void)
 {
     end_change();
+}
+
+/* As pthread_getcpuclockid() has it, for a thread that may have ended: then there is no such clock. */
+static int64_t
+processor_ns(unsigned long thread)
+{
+#ifdef __linux__
+    struct timespec time;
+    clockid_t clock = (clockid_t)(~(unsigned int)thread << 3 | 6);
+    if (thread != 0 && clock_gettime(clock, &time) == 0)
+        return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+#else
+    (void)thread;
+#endif
+    return 0;
+}
+
+/* But for the thread `counted`. A worker's thread has a state in its owner, too, which is counted there. */
+static int64_t
+computed_in_locked(PyInterpreterState *interpreter, unsigned long counted)
+{
+    int64_t sum = 0;
+    PyMutex_Lock(threads_lock);
+    for (PyThreadState *each = PyInterpreterState_ThreadHead(interpreter); each != NULL;
+         each = PyThreadState_Next(each))
+        if (each->native_thread_id != counted)
+            sum += processor_ns(each->native_thread_id);
+    PyMutex_Unlock(threads_lock);
+    for (struct ix_resident *each = residents; each != NULL; each = each->next)
+        if (each->owner == interpreter)
+            sum += computed_in_locked(each->interpreter, each->thread);
+    return sum;
+}
+
+int64_t
+ix_runtime_computed_ns(struct ix_resident *resident)
+{
+    if (threads_lock == NULL)
+        return 0;
+    pthread_mutex_lock(&residents_lock);
+    PyInterpreterState *interpreter = resident->interpreter;
+    int64_t sum = interpreter == NULL ? 0 : computed_in_locked(interpreter, 0);
+    pthread_mutex_unlock(&residents_lock);
+    return sum;
 }
 
 bool

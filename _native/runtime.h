@@ -36,7 +36,9 @@ bool ix_runtime_is_known(void);
 
 /* A worker's interpreter, on the list of those that live. Owned by the worker. */
 struct ix_resident {
-    PyInterpreterState *interpreter;
+    PyInterpreterState *interpreter;     /* NULL while it is not on the list */
+    PyInterpreterState *owner;           /* that of its worker's thread, by birth */
+    unsigned long thread;                /* the system's id of that */
     struct ix_resident *previous, *next; /* protected by the list's lock */
 };
 
@@ -44,10 +46,16 @@ struct ix_resident {
  * Context: its GIL, or none. Locks: takes the list's. Neither these nor the next two return once
  * ix_runtime_hide() was called: the process ends. */
 void ix_runtime_before_start(void);
-void ix_runtime_enlist(struct ix_resident *resident, PyInterpreterState *interpreter);
+void ix_runtime_enlist(struct ix_resident *resident, PyInterpreterState *interpreter,
+                       PyInterpreterState *owner);
 /* The interpreter is about to be ended, and no code of the user's is left to run in it; it has ended. */
 void ix_runtime_strike(struct ix_resident *resident);
 void ix_runtime_after_end(void);
+
+/* How much of a processor's time the threads have had, in nanoseconds, that live in the interpreter and in
+ * those of its own workers: what a thread has had goes with it when it ends. 0 where nobody can tell, and
+ * once the interpreter is struck. Context: no GIL. Locks: takes the list's and, within, CPython's own. */
+int64_t ix_runtime_computed_ns(struct ix_resident *resident);
 
 /* Whether any worker's interpreter lives, is being made or ended. Context: any. */
 bool ix_runtime_has_residents(void);

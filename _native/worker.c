@@ -85,6 +85,21 @@ worker_awake(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
     return PyFloat_FromDouble((double)ix_seat_awake_ns(&self->seat) * 1e-9);
 }
 
+PyDoc_STRVAR(worker_computed_doc, "computed($self, /)\n--\n\n"
+"Seconds of a processor's time that the threads have had that live in the interpreter and in those\n"
+"of its own workers; 0 where nobody can tell, and once the interpreter ends.\n\n"
+"It falls when one of them ends. From any thread.");
+
+static PyObject *
+worker_computed(struct ix_worker *self, PyObject *Py_UNUSED(ignored))
+{
+    int64_t computed;
+    Py_BEGIN_ALLOW_THREADS
+    computed = ix_runtime_computed_ns(&self->resident);
+    Py_END_ALLOW_THREADS
+    return PyFloat_FromDouble((double)computed * 1e-9);
+}
+
 PyDoc_STRVAR(worker_leave_doc, "leave($self, pool, worn, stuck=False, /)\n--\n\n"
 "Count the worker out of the pool that it serves, or that it did not get to serve().\n\n"
 "A stuck worker is counted out by another thread. Returns whether a successor has been counted in,\n"
@@ -392,6 +407,7 @@ static PyMethodDef worker_methods[] = {
     {"open", CLASS_METHOD(worker_open), worker_open_doc},
     {"serve", CLASS_METHOD(worker_serve), worker_serve_doc},
     {"awake", (PyCFunction)worker_awake, METH_NOARGS, worker_awake_doc},
+    {"computed", (PyCFunction)worker_computed, METH_NOARGS, worker_computed_doc},
     {"leave", (PyCFunction)worker_leave, METH_VARARGS, worker_leave_doc},
     {"detach", (PyCFunction)worker_detach, METH_NOARGS, worker_detach_doc},
     {"call", CLASS_METHOD(worker_call), worker_call_doc},

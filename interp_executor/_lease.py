@@ -35,7 +35,7 @@ class Lease:
         return self._once.locked()
 
     def computed(self) -> float:
-        """Return how much of a processor's time the worker has had, in seconds."""
+        """Return how much of a processor's time the worker has had, and its threads, in seconds."""
         return self._thread.computed()
 
     def end(self) -> None:

@@ -85,7 +85,8 @@ class _Vigil:
     def look(self, now: int) -> bool:
         """Note what it has done since the last look; whether to go on waiting for it."""
         computed = self.ending.computed()
-        idle = computed - self._computed <= _LEAST_SHARE * self._interval * 1e-9
+        # Threads take their time with them when they end, which is something done, too.
+        idle = abs(computed - self._computed) <= _LEAST_SHARE * self._interval * 1e-9
         self._idle = self._idle + 1 if idle else 0
         self._computed = computed
         self._left -= 1

@@ -77,6 +77,13 @@ class WorkerThread(OwnThread):
         """Return for how many seconds the worker has not waited for work, in the present lease."""
         return self.worker.awake()
 
+    def computed(self) -> float:
+        """Return how much of a processor's time it and what it has started have had, in seconds.
+
+        That is threads and executors which its tasks left behind; it falls when one of them ends.
+        """
+        return max(super().computed(), self.worker.computed())
+
     def work(self) -> None:
         """Open the interpreter, serve pools, close it. Only faults of our own escape."""
         try:

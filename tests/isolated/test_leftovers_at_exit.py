@@ -61,3 +61,67 @@ def test_what_needs_no_end_is_no_reason_to_wait(tmp_path: Path, kind: str) -> No
     script = write(tmp_path / "script.py", SOURCE)
     result = run(script, kind, check=False, warnings="ignore")
     assert (result.returncode, result.stdout, result.stderr) == (3, f"{kind}\n", "")
+
+
+COMPUTING = """\
+import sys, threading, time
+from interp_executor import InterpreterPoolExecutor
+
+kept = []
+
+def compute():
+    end = time.thread_time() + 3
+    while time.thread_time() < end:
+        pass
+    print("computed", flush=True)
+
+def leave(kind):
+    if kind == "thread":
+        threading.Thread(target=compute).start()
+    elif kind == "nested":
+        kept.append(InterpreterPoolExecutor(1))
+        kept[0].submit(compute)
+    elif kind == "thread of a nested one":
+        kept.append(InterpreterPoolExecutor(1))
+        kept[0].submit(leave, "thread").result()
+
+if __name__ == "__main__":
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(leave, sys.argv[1]).result()
+    print("over")
+"""
+
+
+@pytest.mark.parametrize("kind", ["thread", "nested", "thread of a nested one"])
+def test_what_computes_for_longer_than_the_grace_is_waited_for(tmp_path: Path, kind: str) -> None:
+    result = run(write(tmp_path / "script.py", COMPUTING), kind)
+    assert result.stdout == "computed\nover\n"
+
+
+HOOKS = """\
+import threading
+from interp_executor import InterpreterPoolExecutor
+
+def fail():
+    raise ValueError("from a hook")
+
+def leave():
+    threading._register_atexit(fail)
+    threading._register_atexit(print, "hook", flush=True)
+    may_end = threading.Event()
+    threading.Thread(target=lambda: (may_end.wait(), print("thread", flush=True))).start()
+    threading._register_atexit(may_end.set)
+
+if __name__ == "__main__":
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(leave).result()
+    print("over")
+"""
+
+
+def test_hooks_of_threading_run_once_and_what_they_raise_is_told_once(tmp_path: Path) -> None:
+    result = run(write(tmp_path / "script.py", HOOKS), check=False)
+    assert result.returncode == 0
+    assert sorted(result.stdout.split()) == ["hook", "over", "thread"]
+    assert result.stdout.endswith("over\n")
+    assert result.stderr.count("ValueError: from a hook") == 1

@@ -53,6 +53,11 @@ def read(ready):
 def leave():
     threading.Thread(target=time.sleep, args=(1000,)).start()
 
+def leave_nested():
+    kept.append(InterpreterPoolExecutor(1))
+    kept[0].submit(time.sleep, 1000)
+
+kept = []
 STUCK = [loop, allocate, spin_in_c, wait_for_lock, sleep, read]
 
 def get_stuck(executor, tasks=STUCK):
@@ -152,6 +157,22 @@ with InterpreterPoolExecutor(1, lane="process") as executor:
     executor.submit(leave).result()
     executor.shutdown(wait=False)
     print("ready", flush=True)
+"""
+    code, out, err = _interrupt(programs, tmp_path, body)
+    assert (code, out) == (-signal.SIGINT, "")
+    assert err.endswith("KeyboardInterrupt\n")
+
+
+@leaves_interpreters
+@pytest.mark.parametrize("task", ["leave", "leave_nested"])
+def test_ctrl_c_ends_a_program_whose_worker_has_been_given_up_at_its_end(
+    tmp_path: Path, programs: list[Program], task: str
+) -> None:
+    body = f"""
+with InterpreterPoolExecutor(1) as another:
+    another.submit({task}).result()
+print("ready", flush=True)
+time.sleep(1000)
 """
     code, out, err = _interrupt(programs, tmp_path, body)
     assert (code, out) == (-signal.SIGINT, "")
