@@ -51,7 +51,9 @@ class ProcessEnd:
         self.patience = patience
         self.orphaned = False  # its fork server had ended, which would tell how it ends
         self.killed = False  # by a signal
-        self._process = process
+        self._process = process  # None once it is over: it keeps descriptors
+        self._pid: int = process.pid
+        self._exit_code: int | None = None  # None if somebody else has taken it, too
         self._served = served
         self._name = name
         self._is_over = False  # protected by children_lock
@@ -62,7 +64,7 @@ class ProcessEnd:
             return bool(self._sentinel().poll(0))
         flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
         try:
-            return os.waitid(os.P_PID, self._process.pid, flags) is not None
+            return os.waitid(os.P_PID, self._pid, flags) is not None
         except ChildProcessError:  # somebody else has taken its status
             return True
 
@@ -76,7 +78,7 @@ class ProcessEnd:
             end.poll()
         else:
             with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+                os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
         with children_lock:
             # Otherwise the start of another process has taken its status.
             if self._served and self._process._popen.returncode is None:
@@ -85,8 +87,9 @@ class ProcessEnd:
             if self.orphaned:
                 self._process.kill()
             self._process.join()
-            self.killed = not self.orphaned and (self._process.exitcode or 0) < 0
-            self._is_over = True
+            self._exit_code = self._process.exitcode
+            self.killed = not self.orphaned and (self._exit_code or 0) < 0
+            self._process, self._is_over = None, True
 
     def kill(self) -> None:
         """End the process, whatever it still does."""
@@ -98,7 +101,7 @@ class ProcessEnd:
         """Say how the process ended that has been waited for."""
         if self.orphaned:
             return "the fork server ended, and with it the process that ran the task"
-        code = self._process.exitcode
+        code = self._exit_code
         if code is None:
             return "the process that ran the task ended unexpectedly"
         if code >= 0:
@@ -116,7 +119,7 @@ class ProcessEnd:
     def computed(self) -> float:
         """Return how much of a processor's time it has had, in seconds; 0 where nobody can tell."""
         try:
-            return time.clock_gettime(_clock_of(self._process.pid))
+            return time.clock_gettime(_clock_of(self._pid))
         except OSError:  # it has ended, or a system without
             return 0.0
 

@@ -1,6 +1,7 @@
 """Large contents reach the process lane, and leave it, in memory that both processes map."""
 
 import array
+import gc
 import multiprocessing
 import pickle
 import time
@@ -193,6 +194,7 @@ def test_results_outlive_the_task_the_process_and_the_executor() -> None:
 
 def test_neither_side_keeps_descriptors_or_memory(lane: InterpreterPoolExecutor) -> None:
     lane.submit(tasks.echo, pattern(LARGE)).result()
+    gc.collect()
     here, there = tasks.descriptors(), lane.submit(tasks.descriptors).result()
     mapped, mapped_there = tasks.resident_shared(), lane.submit(tasks.resident_shared).result()
     value = tasks.Matrix(pattern(20 << 20))
@@ -206,6 +208,7 @@ def test_neither_side_keeps_descriptors_or_memory(lane: InterpreterPoolExecutor)
 def test_a_crash_leaves_nothing_behind(lane: InterpreterPoolExecutor) -> None:
     names = named_memory()
     lane.submit(tasks.echo, pattern(LARGE)).result()
+    gc.collect()  # descriptors of other tests that would close meanwhile, and hide ours
     here = tasks.descriptors()
     for _ in range(3):
         error = lane.submit(tasks.abort_holding, memoryview(pattern(LARGE))).exception()
