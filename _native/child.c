@@ -164,6 +164,7 @@ child_run(struct child *self, PyObject *args)
                           &PyList_Type, &large))
         return NULL;
     self->worker.unloaded = NULL;
+    Py_CLEAR(self->fn); /* of a claim that was stopped between two questions */
     struct ix_callable *callable = NULL;
     struct ix_task *task = NULL;
     if (receive(self, attached, large) == 0)
@@ -273,7 +274,9 @@ run_claim(struct child *self, struct ix_callable *callable, uint32_t arity,
         enum ix_verdict verdict = self->fn == NULL
                                       ? fail_first(self, outcomes, large)
                                       : run_items(self, arity, segment, outcomes, large);
-        more |= PyList_GET_SIZE(outcomes) < segment->count || self->worker.unloaded != NULL;
+        more |= PyList_GET_SIZE(outcomes) < segment->count;
+        more &= verdict == IX_ALL_WELL;
+        more |= self->worker.unloaded != NULL; /* the same question may come again */
         if (!PyErr_Occurred())
             result = Py_BuildValue("iLOzO", (int)verdict, (long long)(ix_now_ns() - start),
                                    outcomes, self->worker.unloaded, large);

@@ -303,7 +303,7 @@ run_rest(struct ix_worker *worker, struct ix_job *job, struct ix_claim *claim,
         uint32_t count = (uint32_t)PyList_GET_SIZE(outcomes);
         if (count != 0)
             verdict = add_outcomes(worker, job, claim, outcomes, large, said);
-        else if (course->goes_on)
+        else if (course->goes_on && said == IX_ALL_WELL)
             verdict = IX_ALL_WELL; /* the process is another: once more, and with the callable */
         course->goes_on = count != 0;
         if (course->goes_on && verdict == IX_ALL_WELL)

@@ -61,7 +61,7 @@ PyObject *
 ix_output_report_unraisable(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *error, *where;
-    if (!PyArg_ParseTuple(args, "O!O:report_unraisable", PyExc_Exception, &error, &where))
+    if (!PyArg_ParseTuple(args, "O!O:report_unraisable", PyExc_BaseException, &error, &where))
         return NULL;
     PyErr_SetRaisedException(Py_NewRef(error));
     PyErr_WriteUnraisable(where);

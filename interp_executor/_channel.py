@@ -9,6 +9,7 @@ writer's own. Where there are no such files, what is large goes through the sock
 from __future__ import annotations
 
 import array
+import contextlib
 import errno
 import mmap
 import os
@@ -26,14 +27,18 @@ if TYPE_CHECKING:
     type Large = list[Any]  # of objects that export a buffer
 
 _HEADER = struct.Struct("=Q")  # the bytes that follow
+_PASSING = 65536  # bytes of a message there is no memory for, at once
 _ALIGNMENT = 64  # bytes: what arrays of numbers like, and no more than a line of a cache
 _HAS_MEMORY_FILES = hasattr(os, "memfd_create")
 _ROOM = socket.CMSG_SPACE(array.array("i").itemsize)  # for one descriptor
 _FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # no child of ours inherits it
 
 
-class NoDescriptorLeft(OSError):
-    """What was large could not be received: there is no room for the descriptor of its memory."""
+class LargeFailed(OSError):
+    """What was large could not be sent or received: the system has no room for it.
+
+    Nothing was sent, or all was received but that: the way is as good as before.
+    """
 
 
 class Channel:
@@ -61,10 +66,9 @@ class Channel:
             self._send(pickle.dumps((message, False, [bytes(buffer) for buffer in large])), ())
         else:
             sizes = [memoryview(buffer).nbytes for buffer in large]
-            file = os.memfd_create("interp_executor")
+            data, file = pickle.dumps((message, True, sizes)), _file_of(large, sizes)
             try:
-                _fill(file, large, sizes)
-                self._send(pickle.dumps((message, True, sizes)), (file,))
+                self._send(data, (file,))
             finally:
                 os.close(file)
 
@@ -75,29 +79,31 @@ class Channel:
         ------
         EOFError, ConnectionError
             If the other end is closed.
-        NoDescriptorLeft
+        LargeFailed
             If what was large did not arrive, and this is lost; the next message may come.
         """
         data, files = self._receive()
         try:
-            message, in_file, sizes = pickle.loads(data)
+            message, in_file, sizes = _unpickled(data)
             if in_file and not files:  # the system has closed it
-                raise NoDescriptorLeft(
-                    errno.EMFILE,
-                    "too many open files for a large value of a task, which comes with one: raise "
-                    "the limit (ulimit -n), or have fewer open",
-                )
+                raise _failure(errno.EMFILE)
             return message, _map(files[0], sizes) if in_file else list(sizes)
         finally:
             for file in files:
                 os.close(file)
 
+    def hang_up(self) -> None:
+        """Have both ends closed, whoever else has copies of this one."""
+        with contextlib.suppress(OSError):  # the other end has been closed: not an error on Linux
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
     def close(self) -> None:
-        """Close this end, so that the other reads no more."""
+        """Close this copy of the end: a forked child has one that it does not use."""
         self._socket.close()
 
     def __del__(self) -> None:
-        """Close it: a forked child has a copy of this that it does not use."""
+        """Close it, if that has not been done."""
         self.close()
 
     def _send(self, data: bytes, files: Sequence[int]) -> None:
@@ -121,12 +127,27 @@ class Channel:
         """Return what _send() has sent."""
         header = bytearray(_HEADER.size)
         files = array.array("i")
-        self._fill(header, files)
-        data = bytearray(_HEADER.unpack(header)[0])
-        self._fill(data, files)
+        try:
+            self._fill(header, files)
+            data = self._room_for(_HEADER.unpack(header)[0], files)
+            self._fill(data, files)
+        except BaseException:
+            for file in files:
+                os.close(file)
+            raise
         return data, files
 
-    def _fill(self, data: bytearray, files: array.array[int]) -> None:
+    def _room_for(self, length: int, files: array.array[int]) -> bytearray:
+        """Return room for a message; without memory for that, let the message go by."""
+        try:
+            return bytearray(length)
+        except MemoryError:
+            passing = memoryview(bytearray(min(length, _PASSING)))
+            for start in range(0, length, _PASSING):
+                self._fill(passing[: length - start], files)
+            raise _failure(errno.ENOMEM) from None
+
+    def _fill(self, data: bytearray | memoryview, files: array.array[int]) -> None:
         left = memoryview(data)
         while left:
             if self._wait is not None:
@@ -139,6 +160,27 @@ class Channel:
             left = left[length:]
 
 
+def _unpickled(data: bytearray) -> Any:
+    try:
+        return pickle.loads(data)
+    except MemoryError:
+        raise _failure(errno.ENOMEM) from None
+
+
+def _file_of(large: Sequence[Buffer], sizes: Sequence[int]) -> int:
+    """Return a file without a name that holds what is large."""
+    try:
+        file = os.memfd_create("interp_executor")
+        try:
+            _fill(file, large, sizes)
+        except BaseException:
+            os.close(file)
+            raise
+    except OSError as error:
+        raise _failure(error.errno) from None
+    return file
+
+
 def _fill(file: int, large: Sequence[Buffer], sizes: Sequence[int]) -> None:
     for buffer, (_, end) in zip(large, _places(sizes), strict=True):
         left = memoryview(buffer).cast("B")
@@ -148,8 +190,24 @@ def _fill(file: int, large: Sequence[Buffer], sizes: Sequence[int]) -> None:
 
 def _map(file: int, sizes: Sequence[int]) -> Large:
     places = list(_places(sizes))
-    memory = mmap.mmap(file, places[-1][1], access=mmap.ACCESS_COPY, trackfd=False)
+    try:
+        memory = mmap.mmap(file, places[-1][1], access=mmap.ACCESS_COPY, trackfd=False)
+    except OSError as error:
+        raise _failure(error.errno) from None
     return [memoryview(memory)[start:end] for start, end in places]
+
+
+def _failure(reason: int | None) -> LargeFailed:
+    """Return what to raise where the system has no room for something large, and the way out."""
+    reason = reason or errno.ENOMEM
+    if reason in (errno.EMFILE, errno.ENFILE):
+        text = (
+            "too many open files for a large value of a task, which comes with one: raise the "
+            "limit (ulimit -n), or have fewer open"
+        )
+    else:
+        text = f"no room for a large value of a task ({os.strerror(reason)}): see ulimit -v and -f"
+    return LargeFailed(reason, text)
 
 
 def _places(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -15,7 +15,7 @@ import sys
 from threading import get_ident, main_thread
 
 from interp_executor import _native, _output, _threads, _worker
-from interp_executor._channel import Channel, NoDescriptorLeft
+from interp_executor._channel import Channel, LargeFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ def _answer() -> bool:
         answer, large = _answer_next()
         if _is_copy:
             _end_copy(*answer)
-        _channel.send(answer, large)
+        try:
+            _channel.send(answer, large)
+        except LargeFailed as error:
+            _channel.send((False, error))
     except (EOFError, ConnectionError):
         return False
     return True
@@ -82,7 +85,7 @@ def _answer() -> bool:
 def _answer_next() -> tuple[tuple[bool, object], Large]:
     try:
         (question, request), large = _channel.receive()
-    except NoDescriptorLeft as error:
+    except LargeFailed as error:
         return (False, error), []
     return _answer_to(question, request, large)
 

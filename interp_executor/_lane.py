@@ -234,9 +234,13 @@ class ProcessLane(_native.Pool):
             return answer, b"", NOT_STOPPED
         if stopped is None:
             assert failure is not None
-            return None, _outcome.framed(self._explained(failure, call)), NOT_STOPPED
-        outcome = _outcome.framed(_outcome.process_stopped(*stopped))
-        return None, outcome, STOPPED_LATE if stopped[0] else STOPPED_ASKED
+            failure, stop = self._explained(failure, call), NOT_STOPPED
+        else:
+            failure = _outcome.process_stopped(*stopped)
+            stop = STOPPED_LATE if stopped[0] else STOPPED_ASKED
+        outcome = _outcome.framed(failure)
+        failure = None  # its traceback leads to this frame, and so to the memory of the call
+        return None, outcome, stop
 
     def _explained(self, error: BaseException, call: Call) -> BaseException:
         """Return what a task raises that a process could not run, because of error."""
@@ -293,9 +297,11 @@ class ProcessLane(_native.Pool):
         """End the process of a worker that leaves the pool."""
         process, worker.process = worker.process, None
         if process is not None:
-            process.end()
-            with self.lock:
-                self.processes.discard(process)
+            try:
+                process.end()
+            finally:
+                with self.lock:
+                    self.processes.discard(process)
 
     if TYPE_CHECKING:
         lock: Any

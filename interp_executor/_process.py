@@ -19,7 +19,7 @@ import threading
 import weakref
 
 from interp_executor import _child, _forward, _native, _outcome, _process_end, _serialize, _world
-from interp_executor._channel import Channel, NoDescriptorLeft
+from interp_executor._channel import Channel, LargeFailed
 from interp_executor._errors import ProcessCrashError
 from interp_executor._lane import VALUE, Call, InitializerFailed, ProcessUnavailable
 from interp_executor._process_end import ProcessEnd
@@ -42,11 +42,14 @@ if TYPE_CHECKING:
 
 
 _started: weakref.WeakSet[multiprocessing.process.BaseProcess] = weakref.WeakSet()
+_channels: weakref.WeakSet[Channel] = weakref.WeakSet()
 
 
 def _begin_child() -> None:
-    """Let go, in a forked child, of processes that only its parent can wait for."""
+    """Let go, in a forked child, of processes that only its parent can wait for and talk to."""
     _process_end.begin_child()
+    for channel in list(_channels):
+        channel.close()  # or they would not learn of the parent's end
     children: set[Any] = getattr(multiprocessing.process, "_children", set())
     children.difference_update(_started)
 
@@ -142,14 +145,17 @@ class WorkerProcess:
             ok, answer, answered = self._receive(self._channel)
         except (EOFError, ConnectionError) as error:
             raise ProcessCrashError(_epitaph(self.close())) from error
-        except NoDescriptorLeft:
+        except LargeFailed:
             raise  # nothing but what was large is missing
         except BaseException:  # no memory, say: who knows what is in the pipe now
             self.kill()
             self.close()
             raise
         if not ok:
-            raise answer
+            try:
+                raise answer
+            finally:
+                del answer  # its traceback leads to this frame, and so to the request's memory
         return answer, answered
 
     def _receive(self, channel: Channel) -> tuple[bool, Any, Large]:
@@ -162,10 +168,16 @@ class WorkerProcess:
 
     def _deliver(self, output: bytes) -> None:
         """Write and log what tasks have; a stream that fails does not fail the task."""
+        end = self._end
         try:
+            if end is not None:
+                end.waits_for_us = True
             self._pool.deliver_output(output)
         except Exception as error:
             _native.report_unraisable(error, self._pool)
+        finally:
+            if end is not None:
+                end.waits_for_us = False
 
     def _has_ended(self) -> bool:
         """Whether the process, or the fork server that would tell of its end, has ended.
@@ -205,10 +217,12 @@ class WorkerProcess:
             return self._stopped is not None or self._given_up
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
-        process = self._process
-        if process is not None:
-            process.kill()
+        """End the process, whatever it does, also where it is on the way to its end."""
+        with self._lock:
+            if self._end is not None:
+                self._end.kill()
+            elif self._process is not None:
+                self._process.kill()
 
     def give_up(self) -> None:
         """End the process, now or as soon as it has been made: nobody is left to do so."""
@@ -220,9 +234,7 @@ class WorkerProcess:
         """Wait no longer, now or later, for what tasks have left behind in it."""
         with self._lock:
             self._hurried = True
-            if self._end is not None:
-                self._end.kill()
-            elif not self._busy:
+            if self._end is not None or not self._busy:
                 self.kill()
 
     def was_killed_for(self, run: _native.Run) -> bool:
@@ -296,6 +308,7 @@ class WorkerProcess:
         self._world, self._has_callable = _world.encode(self._importing), False
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours, self._wait)
+        _channels.add(self._channel)
         with theirs:
             levels = _forward.levels() if self._pool.forward_output else None
             process = self._context.Process(
@@ -362,17 +375,27 @@ class WorkerProcess:
         self._pool.note_set_up()
 
     def end(self) -> None:
-        """End the process, once it has said all that it has to say."""
-        if self._pool.forward_output and self.is_alive():
-            with contextlib.suppress(ProcessCrashError):
+        """End the process, once it has said all that it has to say.
+
+        Whether it can is up to what tasks have left behind, their streams among it.
+        """
+        end = self._begin_end()
+        try:
+            if end is not None and self._pool.forward_output:
+                self._pool.hive.watchdog.expect(end)
                 self._send(_child.flush)
-        self.close()
+        except ProcessCrashError:
+            pass  # it has said what it could
+        except BaseException as error:
+            _native.report_unraisable(error, self._pool)
+        finally:
+            self.close()
 
     def close(self) -> ProcessEnd | None:
         """End the process, if there is one, wait for it, and return how it ended."""
         end = self._begin_end()
         if self._channel is not None:
-            self._channel.close()
+            self._channel.hang_up()  # a process that has been forked here may keep it open
             self._channel = None
         if self._pidfd is not None:
             os.close(self._pidfd)

@@ -8,6 +8,7 @@ executor's patience, or somebody stops all that runs, it is killed.
 from __future__ import annotations
 
 import contextlib
+import glob
 import logging
 import os
 import select
@@ -17,19 +18,20 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
 # Held to start a process and to take the exit status of one. multiprocessing looks for the status
 # of all children whenever it starts one; of two threads that look at once, one finds none.
-children_lock = threading.Lock()
+children_lock = threading.RLock()  # a handler of signals may interrupt its holder, and kill
 
 
 def begin_child() -> None:
     """Renew the lock in a forked child: its holder may not have come along."""
     global children_lock
-    children_lock = threading.Lock()
+    children_lock = threading.RLock()
 
 
 class ProcessEnd:
@@ -51,6 +53,7 @@ class ProcessEnd:
         self.patience = patience
         self.orphaned = False  # its fork server had ended, which would tell how it ends
         self.killed = False  # by a signal
+        self.waits_for_us = False  # its words are being delivered
         self._process = process  # None once it is over: it keeps descriptors
         self._pid: int = process.pid
         self._exit_code: int | None = None  # None if somebody else has taken it, too
@@ -116,12 +119,14 @@ class ProcessEnd:
         """Whether the process has ended and its status been taken."""
         return self._is_over
 
-    def computed(self) -> float:
-        """Return how much of a processor's time it has had, in seconds; 0 where nobody can tell."""
-        try:
-            return time.clock_gettime(_clock_of(self._pid))
-        except OSError:  # it has ended, or a system without
-            return 0.0
+    def computed(self) -> float | None:
+        """Return how much of a processor's time it and its children have had, in seconds.
+
+        0 where nobody can tell; None while it is for us to do something.
+        """
+        if self.waits_for_us:
+            return None
+        return sum(_computed(process) for process in _descent(self._pid))
 
     def give_up(self) -> None:
         """End the process, since it does not come to its end."""
@@ -138,6 +143,26 @@ class ProcessEnd:
         end = select.poll()
         end.register(self._process.sentinel, select.POLLIN)
         return end
+
+
+def _descent(process: int) -> Iterator[int]:
+    """Iterate over a process and its children, and theirs, where the system tells of them."""
+    yield process
+    for file in glob.glob(f"/proc/{process}/task/*/children"):
+        try:
+            with open(file, encoding="ascii") as names:
+                children = names.read().split()
+        except OSError:  # the thread, or the process, has ended
+            continue
+        for child in children:
+            yield from _descent(int(child))
+
+
+def _computed(process: int) -> float:
+    try:
+        return time.clock_gettime(_clock_of(process))
+    except OSError:  # it has ended, or a system without
+        return 0.0
 
 
 def _clock_of(process: int) -> int:

@@ -124,11 +124,10 @@ def _is_guarded(path: str) -> bool:
     """Whether a script has an ``if __name__ == "__main__":`` at its top level, for all we see."""
     import ast
 
-    with open(path, "rb") as file:
-        source = file.read()
     try:
-        tree = ast.parse(source)
-    except SyntaxError:  # it is compiled, and cannot be looked at
+        with open(path, "rb") as file:
+            tree = ast.parse(file.read())
+    except (SyntaxError, OSError):  # it is compiled, or gone, and cannot be looked at
         return True
     return any(
         isinstance(node, ast.Name) and node.id == "__name__"

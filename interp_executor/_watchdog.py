@@ -78,19 +78,21 @@ class _Vigil:
         self.ending = ending
         self._interval = _nanoseconds(ending.patience) // _LOOKS
         self.due = now + self._interval
-        self._computed = ending.computed()  # until the last look
+        self._computed = ending.computed() or 0.0  # until the last look
         self._idle = 0  # looks in a row
         self._left = _LOOKS * _MOST_PATIENCE  # looks
 
     def look(self, now: int) -> bool:
         """Note what it has done since the last look; whether to go on waiting for it."""
         computed = self.ending.computed()
+        self.due = now + self._interval
+        if computed is None:  # the owner keeps it waiting
+            return True
         # Threads take their time with them when they end, which is something done, too.
         idle = abs(computed - self._computed) <= _LEAST_SHARE * self._interval * 1e-9
         self._idle = self._idle + 1 if idle else 0
         self._computed = computed
         self._left -= 1
-        self.due = now + self._interval
         return self._idle < _LOOKS and self._left > 0
 
 

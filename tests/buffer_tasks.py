@@ -200,3 +200,15 @@ def resident_shared() -> int:
     with open("/proc/self/status") as status:
         fields = dict(line.split(":", 1) for line in status)
     return (int(fields["RssShmem"].split()[0]) + int(fields["RssFile"].split()[0])) * 1024
+
+
+def raise_holding(value: Any) -> None:
+    """Raise an exception while the task's argument is in use."""
+    raise ValueError(len(value))
+
+
+def wait_holding(value: Any) -> None:
+    """Wait for ever while the task's argument is in use."""
+    import threading
+
+    threading.Event().wait()

@@ -2,6 +2,7 @@
 
 import atexit
 import ctypes
+import io
 import multiprocessing
 import os
 import signal
@@ -161,3 +162,121 @@ def describe_initial() -> tuple[str, int, float]:
     """What an initializer was given, which is a buffer: its type, length and sum."""
     (value,) = initialised_with
     return type(value).__name__, len(value), sum(value)
+
+
+class Unwritable(io.TextIOBase):
+    """A stream whose flush raises what it was given."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def flush(self) -> NoReturn:
+        raise self._error
+
+
+def spoil_output(error: BaseException) -> int:
+    """Leave a stream behind that cannot be flushed; return the process."""
+    sys.stdout = Unwritable(error)
+    return os.getpid()
+
+
+class Endless(io.TextIOBase):
+    """A stream whose flush does not end."""
+
+    def flush(self) -> None:
+        signal.pause()
+
+
+def block_output() -> int:
+    """Leave a stream behind that is never flushed; return the process."""
+    sys.stdout = Endless()
+    return os.getpid()
+
+
+def close_all_and_compute() -> None:
+    """Go on without a way to the owner, as what becomes a daemon does."""
+    os.closerange(3, 1000)
+    while True:
+        pass
+
+
+def leave_computing_process(seconds: float, notes: Path) -> int:
+    """Leave a process behind that computes for a while; return this one."""
+    child = multiprocessing.get_context("spawn").Process(
+        target=_compute_and_note, args=(seconds, notes)
+    )
+    child.start()
+    return os.getpid()
+
+
+def _compute_and_note(seconds: float, notes: Path) -> None:
+    _compute(seconds)
+    notes.write_text("computed")
+
+
+def exhaust_memory(item: int, notes: Path) -> int:
+    """Note the item; at the second, raise with so little memory left that nobody learns why."""
+    import resource
+
+    with notes.open("a") as file:
+        print(item, file=file)
+    if item == 1:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (used + (20 << 20), most))
+        held: list[object] = []
+        piece = 1 << 20
+        while piece > 16:
+            try:
+                held.append(bytearray(piece))
+            except MemoryError:
+                piece //= 2
+        while True:
+            held.append(object())
+    return item
+
+
+class Marker:
+    """Counts how many of it there are in this process."""
+
+    count = 0
+
+    def __init__(self) -> None:
+        Marker.count += 1
+
+    def __del__(self) -> None:
+        Marker.count -= 1
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        return Marker, ()
+
+
+class Marked:
+    """A callable with a marker, which raises at bad items."""
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.marker = Marker()
+        self.pause = pause
+
+    def __call__(self, item: int) -> int:
+        time.sleep(self.pause)
+        return 1 // item
+
+
+def count_markers() -> int:
+    return Marker.count
+
+
+def limit_memory(more: int) -> None:
+    """Let this process have so many bytes more, and no more."""
+    import resource
+
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.RLIM_INFINITY))
+
+
+def report_and_close_all(inbox: str) -> None:
+    """Say that this runs, and go on without a way to the owner."""
+    with open(inbox, "w") as file:
+        print("here", file=file)
+    close_all_and_compute()

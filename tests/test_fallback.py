@@ -314,6 +314,23 @@ def test_a_main_module_that_cannot_be_loaded_again_is_said_to_be_the_reason(
     assert done.stdout.endswith("\n8\n")
 
 
+def test_a_main_module_that_is_gone_is_said_to_be_the_reason(tmp_path: Path) -> None:
+    body = """
+if __name__ == "__main__":
+    import multiprocessing, os
+    spawning = multiprocessing.get_context("spawn")
+    with InterpreterPoolExecutor(1, lane="process", mp_context=spawning) as executor:
+        executor.submit(lane_tasks.process).result()
+        os.unlink(__file__)
+        executor.submit(lane_tasks.abort).exception()
+        error = executor.submit(lane_tasks.process).exception()
+        print(type(error).__name__, error)
+"""
+    done = run(write(tmp_path / "gone.py", PROGRAM + body), check=False)
+    assert done.stdout.startswith("IncompatibleModuleError")
+    assert "cannot be loaded in a new process" in done.stdout
+
+
 def test_a_main_module_that_crashes_where_it_is_loaded_again_is_named(tmp_path: Path) -> None:
     # A fork server may load it too, and then there is no process to crash.
     spawning = "(1, mp_context=multiprocessing.get_context('spawn'))"

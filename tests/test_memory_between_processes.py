@@ -1,10 +1,14 @@
 """Large contents reach the process lane, and leave it, in memory that both processes map."""
 
 import array
+import contextlib
 import gc
 import multiprocessing
 import pickle
+import socket
+import struct
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -274,3 +278,38 @@ if __name__ == "__main__":
 @leaves_interpreters
 def test_a_forked_child_has_its_own_copy_and_may_send_it_on(tmp_path: Path) -> None:
     assert run(write(tmp_path / "forked.py", FORKED)).stdout == "0 True\n400000\n"
+
+
+@pytest.mark.parametrize("how", ["crash", "stop", "raise"])
+def test_what_a_task_that_failed_was_given_is_let_go(
+    lane: InterpreterPoolExecutor, how: str
+) -> None:
+    memory = array.array("b", bytes(LARGE))
+    gone = weakref.ref(memory)
+    view = memoryview(memory).toreadonly()
+    lane.submit(tasks.size, b"").result()
+    gc.disable()
+    try:
+        if how == "stop":
+            future = lane.with_options(timeout=0.2).submit(tasks.wait_holding, view)
+        else:
+            what = tasks.abort_holding if how == "crash" else tasks.raise_holding
+            future = lane.submit(what, view)
+        assert future.exception() is not None
+        del future, memory, view
+        lane.submit(tasks.size, b"").result()  # the worker is done with what came before
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_what_arrives_of_a_message_that_breaks_off_is_let_go() -> None:
+    end, other = socket.socketpair()
+    with contextlib.closing(_channel.Channel(end)) as channel, open("/dev/null") as file:
+        before = tasks.descriptors()
+        with other:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file.fileno()]))]
+            other.sendmsg([struct.pack("=Q", 1000), b"not all of it"], rights)
+        with pytest.raises(EOFError):
+            channel.receive()
+        assert tasks.descriptors() == before - 1  # without the other end

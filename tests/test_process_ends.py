@@ -1,9 +1,11 @@
 """How processes of the process lane end, and what becomes of those that do not."""
 
+import io
 import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,4 +130,99 @@ def test_without_grace_a_task_in_a_process_costs_no_worker(
             assert future.interrupt()  # type: ignore[attr-defined]
             assert "by the end of its process" in str(future.exception(PATIENCE))
         assert executor.stats().abandoned == 0
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("error", [OSError("no flush"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("most", [1, None])
+def test_output_that_cannot_be_flushed_costs_nothing_else(
+    error: BaseException, most: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[BaseException | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: reported.append(args.exc_value))
+    with InterpreterPoolExecutor(
+        1, lane="process", forward_output=True, max_tasks_per_child=most
+    ) as executor:
+        process = executor.submit(tasks.spoil_output, error).result(PATIENCE)
+        assert executor.submit(tasks.double, 1).result(PATIENCE) == 2
+    assert not is_there(process)
+    assert [repr(each) for each in reported] == [repr(error)]
+
+
+def test_a_process_whose_output_does_not_end_is_killed(caplog: pytest.LogCaptureFixture) -> None:
+    executor = InterpreterPoolExecutor(1, lane="process", forward_output=True)
+    process = executor.submit(tasks.block_output).result(PATIENCE)
+    with within(3 * GRACE):
+        executor.shutdown()
+    assert not is_there(process)
+    assert "has been killed" in caplog.text
+
+
+def test_output_that_the_owner_takes_its_time_for_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            time.sleep(1.5 * GRACE)  # somebody reads page by page
+            return super().write(text)
+
+    slow = Slow()
+    executor = InterpreterPoolExecutor(1, lane="process", forward_output=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", slow)
+        executor.submit(tasks.write_and_count, "words").result(PATIENCE)
+        executor.shutdown()
+    assert slow.getvalue() == "words"
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("stop", ["timeout", "terminate_workers"])
+def test_a_process_that_has_closed_its_way_is_stopped(
+    one: InterpreterPoolExecutor, stop: str, meeting: tuple[Inbox, Gate]
+) -> None:
+    inbox, _ = meeting
+    process = one.submit(tasks.process).result(PATIENCE)
+    if stop == "timeout":
+        future = one.with_options(timeout=0.5).submit(tasks.close_all_and_compute)
+    else:
+        future = one.submit(tasks.report_and_close_all, inbox.path)
+        assert inbox.read() == "here"
+        one.terminate_workers()
+    error = future.exception(PATIENCE)
+    assert "by the end of its process" in str(error)
+    with within(GRACE):
+        one.shutdown()
+    assert not is_there(process)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_fork_of_the_owner_keeps_no_process(
+    one: InterpreterPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = one.submit(tasks.process).result(PATIENCE)
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.pause()
+        finally:
+            os._exit(0)
+    try:
+        with within(GRACE):
+            one.shutdown()
+        assert not is_there(process)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert caplog.text == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the system tells of no children")
+def test_a_process_whose_children_compute_is_waited_for(
+    one: InterpreterPoolExecutor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes = tmp_path / "notes"
+    one.submit(tasks.leave_computing_process, 2 * GRACE, notes).result(PATIENCE)
+    one.shutdown()
+    assert notes.read_text() == "computed"
     assert caplog.text == ""

@@ -135,3 +135,27 @@ def test_a_process_that_is_new_to_a_claim_gets_its_callable(
     seen = list(lane.map(Loaded(notes), [0.03] * 3, chunksize=3))
     assert (seen, asked) == ([1, 1, 2], [True, False, True, False])
     assert notes.read_text().split() == ["loaded"] * 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is not limited here")
+def test_no_item_runs_twice_where_there_is_no_memory_to_tell_of_it(
+    lane: InterpreterPoolExecutor, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    results = lane.map(tasks.exhaust_memory, range(9), [notes] * 9, chunksize=9)
+    assert next(results) == 0
+    with pytest.raises(MemoryError):
+        next(results)
+    assert notes.read_text().split() == ["0", "1"]
+
+
+def test_the_callable_of_a_map_goes_with_its_claim(lane: InterpreterPoolExecutor) -> None:
+    assert list(lane.map(tasks.Marked(), [1, 1, 1], chunksize=3)) == [1, 1, 1]
+    assert lane.submit(tasks.count_markers).result() == 0
+    with pytest.raises(ZeroDivisionError):
+        list(lane.map(tasks.Marked(), [1, 0, 1], chunksize=3))
+    assert lane.submit(tasks.count_markers).result() == 0
+    stopped = lane.map(tasks.Marked(0.03), [1] * 9, chunksize=9)
+    assert next(stopped) == 1
+    stopped.close()  # type: ignore[attr-defined]
+    assert lane.submit(tasks.count_markers).result() == 0

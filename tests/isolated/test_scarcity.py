@@ -150,4 +150,27 @@ def test_without_a_descriptor_what_is_large_fails_alone(
     program = NO_DESCRIPTORS.replace("{hold}", steps["hold"])
     program = program.replace("{large}", steps["large"]).replace("{let_go}", steps["let_go"])
     done = run(write(tmp_path / "program.py", program))
-    assert done.stdout == "NoDescriptorLeft 24 True\n5\nTrue b'\\x00\\x00\\x00'\n"
+    assert done.stdout == "LargeFailed 24 True\n5\nTrue b'\\x00\\x00\\x00'\n"
+
+
+LITTLE_MEMORY = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+import lane_tasks
+from interp_executor import InterpreterPoolExecutor
+
+if __name__ == "__main__":
+    with InterpreterPoolExecutor(1, lane="process") as executor:
+        process = executor.submit(os.getpid).result()
+        executor.submit(lane_tasks.limit_memory, 100 << 20).result()
+        for large in bytes(200 << 20), [0] * (100 << 20):
+            error = executor.submit(len, large).exception()
+            print(type(error).__name__, error.errno == 12, "ulimit -v" in str(error))
+        print(executor.submit(os.getpid).result() == process)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is not limited here")
+def test_what_is_too_large_for_a_process_fails_alone(tmp_path: Path) -> None:
+    done = run(write(tmp_path / "program.py", LITTLE_MEMORY))
+    assert done.stdout == "LargeFailed True True\nLargeFailed True True\nTrue\n"
