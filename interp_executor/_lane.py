@@ -213,8 +213,8 @@ class ProcessLane(_native.Pool):
             process = self._process(own)
         except BaseException as error:
             return None, _outcome.framed(self._explained(error, call)), NOT_STOPPED
-        process.begin()
         worker: WorkerThread = threading.current_thread()  # type: ignore[assignment]
+        process.begin(worker.present())
         if worker.given_up:
             process.give_up()  # nobody has found it before
         answer, failure = None, None

@@ -80,6 +80,7 @@ class WorkerProcess:
         self._stopped: tuple[bool, float] | None = None  # the present run: late, its time limit
         self._has_callable = False  # of a claim, since a process was made
         self._stopped_run: int | None = None  # the number of the last
+        self._last_run: int | None = None  # that of the last that began here
         self._world = b""
 
     def make_ready(self) -> None:
@@ -201,11 +202,17 @@ class WorkerProcess:
     # ---- stopping ----
 
     def stop(self, run: _native.Run, late: bool) -> bool:
-        """Stop a run by ending the process; False if the process is not at work on it."""
+        """Stop a run by ending the process; False if that has nothing to do with it.
+
+        One that the process has done with needs no more than the moment until its outcome is
+        handed on; what follows in it learns of the stop as it begins.
+        """
         with self._lock:
             # A worker's runs follow one another: if this one is not over, it is what goes on here.
-            if not self._busy or run.is_over():
+            if run.is_over():
                 return False
+            if not self._busy:
+                return run.number == self._last_run
             self._stopped = self._stopped or (late, run.limits()[0] or 0.0)
             self._stopped_run = run.number
             self.kill()
@@ -242,10 +249,11 @@ class WorkerProcess:
         with self._lock:
             return self._stopped_run == run.number
 
-    def begin(self) -> None:
+    def begin(self, run: _native.Run | None) -> None:
         """Note that a run begins here, which may be stopped from now on."""
         with self._lock:
             self._busy, self._stopped = True, None
+            self._last_run = None if run is None else run.number
 
     def finish(self) -> tuple[bool, float] | None:
         """Note that it is over; return whether it was stopped: late or not, and its time limit."""

@@ -214,28 +214,6 @@ def _compute_and_note(seconds: float, notes: Path) -> None:
     notes.write_text("computed")
 
 
-def exhaust_memory(item: int, notes: Path) -> int:
-    """Note the item; at the second, raise with so little memory left that nobody learns why."""
-    import resource
-
-    with notes.open("a") as file:
-        print(item, file=file)
-    if item == 1:
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (used + (20 << 20), most))
-        held: list[object] = []
-        piece = 1 << 20
-        while piece > 16:
-            try:
-                held.append(bytearray(piece))
-            except MemoryError:
-                piece //= 2
-        while True:
-            held.append(object())
-    return item
-
-
 class Marker:
     """Counts how many of it there are in this process."""
 

@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lane_tasks as tasks
 import pytest
@@ -17,6 +19,7 @@ from contract.rig import Gate, Inbox
 from contract.tasks import hold
 
 from interp_executor import InterpreterPoolExecutor
+from interp_executor._process import WorkerProcess
 
 PATIENCE = 60
 GRACE = 2.0  # seconds: the least that what tasks have left behind is waited for
@@ -60,6 +63,25 @@ def test_a_process_whose_threads_do_not_end_is_killed(
     assert record.levelno == logging.WARNING
     assert "the process of InterpreterPoolExecutor-" in record.message
     assert "has been killed: threads, exit callbacks or processes" in record.message
+
+
+def test_a_stop_that_comes_after_the_answer_leaves_time_to_hand_it_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[bool] = []
+    finish = WorkerProcess.finish
+
+    def finish_and_stop(self: WorkerProcess) -> Any:
+        stopped = finish(self)
+        run = threading.current_thread().present()  # type: ignore[attr-defined]
+        said.append(self.stop(run, False))
+        return stopped
+
+    monkeypatch.setattr(WorkerProcess, "finish", finish_and_stop)
+    with InterpreterPoolExecutor(1, lane="process", grace=0) as executor:
+        assert executor.submit(tasks.double, 1).result(PATIENCE) == 2
+        assert list(executor.map(tasks.double, range(3), chunksize=3)) == [0, 2, 4]
+    assert len(said) > 1 and all(said)  # a claim may take several questions
 
 
 def test_a_process_whose_children_do_not_end_is_killed(
