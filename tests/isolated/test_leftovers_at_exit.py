@@ -125,3 +125,36 @@ def test_hooks_of_threading_run_once_and_what_they_raise_is_told_once(tmp_path: 
     assert sorted(result.stdout.split()) == ["hook", "over", "thread"]
     assert result.stdout.endswith("over\n")
     assert result.stderr.count("ValueError: from a hook") == 1
+
+
+ABANDONED = """\
+import logging, threading, time
+from interp_executor import InterpreterPoolExecutor
+from interp_executor._hive import Hive
+
+waited_for = threading.Event()
+threads = Hive.threads
+
+def tell(hive):
+    found = threads(hive)
+    if threading.current_thread() is threading.main_thread():
+        waited_for.set()
+    return found
+
+class Slow(logging.Handler):
+    def emit(self, record):
+        waited_for.wait()
+        print(record.getMessage(), flush=True)
+
+if __name__ == "__main__":
+    Hive.threads = tell
+    logging.getLogger().addHandler(Slow())
+    executor = InterpreterPoolExecutor(1).with_options(timeout=0.1, grace=0.1)
+    executor.submit(time.sleep, 1000)
+"""
+
+
+@leaves_interpreters
+def test_a_worker_that_the_exit_waits_for_already_may_be_abandoned(tmp_path: Path) -> None:
+    result = run(write(tmp_path / "script.py", ABANDONED))
+    assert result.stdout.endswith(" has been abandoned: its task could not be stopped\n")
