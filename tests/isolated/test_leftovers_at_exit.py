@@ -158,3 +158,33 @@ if __name__ == "__main__":
 def test_a_worker_that_the_exit_waits_for_already_may_be_abandoned(tmp_path: Path) -> None:
     result = run(write(tmp_path / "script.py", ABANDONED))
     assert result.stdout.endswith(" has been abandoned: its task could not be stopped\n")
+
+
+VIEWED = """\
+import os, sys, threading
+from interp_executor import InterpreterPoolExecutor
+
+def leave():
+    threading.Thread(target=threading.Event().wait).start()
+    return memoryview(b"x" * 1_000_000)
+
+if __name__ == "__main__":
+    with InterpreterPoolExecutor(1) as executor:
+        view = executor.submit(leave).result()
+        (worker,) = executor._threads
+    if sys.argv[1] == "dropped":
+        del view
+        while not worker.ending:
+            os.sched_yield()
+    print("over")
+"""
+
+
+@leaves_interpreters
+@pytest.mark.parametrize("view", ["kept", "dropped"])
+def test_what_does_not_end_keeps_no_program_that_has_viewed_its_memory(
+    tmp_path: Path, view: str
+) -> None:
+    result = run(write(tmp_path / "script.py", VIEWED), view, check=False)
+    assert (result.returncode, result.stdout) == (0, "over\n")
+    assert re.fullmatch(rf".* has been abandoned: {STUCK}\n", result.stderr)
