@@ -217,10 +217,25 @@ def _restore_hooks(birth: _Birth) -> None:
     sys.path_importer_cache.clear()
     sys.settrace(None)
     sys.setprofile(None)
-    copyreg.dispatch_table.clear()
-    copyreg.dispatch_table.update(birth.reducers)
+    _restore_reducers(birth)
     for (_, change), value in zip(_SETTINGS, birth.settings, strict=True):
         change(value)
+
+
+def _restore_reducers(birth: _Birth) -> None:
+    """Forget how tasks would have things pickled, but not what the standard library says itself.
+
+    Its modules say that when they are imported, and stay loaded.
+    """
+    for kind, reduce in list(copyreg.dispatch_table.items()):
+        if not (_is_of_stdlib(kind) and _is_of_stdlib(reduce)):
+            del copyreg.dispatch_table[kind]
+    copyreg.dispatch_table.update(birth.reducers)
+
+
+def _is_of_stdlib(named: object) -> bool:
+    module = getattr(named, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] in sys.stdlib_module_names
 
 
 def _restore_stdlib() -> None:

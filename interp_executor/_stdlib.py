@@ -45,6 +45,12 @@ def _tempfile(tempfile: "Any") -> None:
     tempfile.tempdir = None
 
 
+def _re(re: "Any") -> None:
+    import copyreg
+
+    copyreg.pickle(re.Pattern, re._pickle)  # where a task has told otherwise
+
+
 def _asyncio(events: "Any") -> None:
     events._event_loop_policy = None
 
@@ -91,6 +97,7 @@ _FORGET = {
     "decimal": _decimal,
     "socket": _socket,
     "tempfile": _tempfile,
+    "re": _re,
     "asyncio.events": _asyncio,
     "logging": _logging,
     "multiprocessing.util": _multiprocessing,

@@ -12,6 +12,10 @@ import warnings
 import weakref
 from collections.abc import Callable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+
 calls = 0
 
 
@@ -274,3 +278,31 @@ def leave_daemon_child() -> int:
     child.start()
     assert child.pid is not None
     return child.pid
+
+
+def make_pattern() -> "re.Pattern[str]":
+    """Import a module that tells copyreg how to pickle something of its own."""
+    import re
+
+    return re.compile("a+")
+
+
+def tell_copyreg(*kinds: type) -> None:
+    """Have things pickled in another way."""
+    import copyreg
+
+    for kind in kinds:
+        copyreg.pickle(kind, reduce_rudely)  # type: ignore[arg-type]
+
+
+def reduce_rudely(_: object) -> str:
+    """Pickle as a global, which is of no use to anybody."""
+    return "calls"
+
+
+def pickled_rudely() -> list[str]:
+    """Name what is pickled as a task of this module has said."""
+    import copyreg
+
+    table = copyreg.dispatch_table.items()
+    return [kind.__name__ for kind, reduce in table if reduce.__name__ == "reduce_rudely"]

@@ -4,6 +4,7 @@ import _thread
 import functools
 import gc
 import os
+import re
 import signal
 import site
 import sys
@@ -162,6 +163,16 @@ def test_scrubbing_makes_the_standard_library_forget() -> None:
     with InterpreterPoolExecutor(1, reuse=True) as executor:
         assert executor.submit(_thread.get_ident).result() == thread
         assert executor.submit(hive_tasks.what_stdlib_knows).result() == []
+
+
+def test_scrubbing_leaves_the_standard_library_its_ways_to_pickle() -> None:
+    for told in ((), (hive_tasks.Thing, complex, re.Pattern), ()):
+        with InterpreterPoolExecutor(1, reuse=True) as executor:
+            assert executor.submit(hive_tasks.pickled_rudely).result() == []
+            assert executor.submit(hive_tasks.make_pattern).result() == re.compile("a+")
+            executor.submit(hive_tasks.tell_copyreg, *told).result()
+            names = executor.submit(hive_tasks.pickled_rudely).result()
+            assert sorted(names) == sorted(kind.__name__ for kind in told)
 
 
 def test_a_scrubbed_worker_serves_none_but_those_that_reuse() -> None:
