@@ -51,6 +51,11 @@ def _re(re: "Any") -> None:
     copyreg.pickle(re.Pattern, re._pickle)  # where a task has told otherwise
 
 
+def _typing(typing: "Any") -> None:
+    for clear in typing._cleanups:  # its caches hold the classes of tasks, and so their modules
+        clear()
+
+
 def _asyncio(events: "Any") -> None:
     events._event_loop_policy = None
 
@@ -98,6 +103,7 @@ _FORGET = {
     "socket": _socket,
     "tempfile": _tempfile,
     "re": _re,
+    "typing": _typing,
     "asyncio.events": _asyncio,
     "logging": _logging,
     "multiprocessing.util": _multiprocessing,

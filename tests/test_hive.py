@@ -175,6 +175,13 @@ def test_scrubbing_leaves_the_standard_library_its_ways_to_pickle() -> None:
             assert sorted(names) == sorted(kind.__name__ for kind in told)
 
 
+def test_scrubbing_frees_modules_that_typing_remembers(pipe: tuple[int, int]) -> None:
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        executor.submit(hive_tasks.keep_in_typing, pipe[1]).result()
+    os.set_blocking(pipe[0], False)
+    assert os.read(pipe[0], 10) == b"x"
+
+
 def test_a_scrubbed_worker_serves_none_but_those_that_reuse() -> None:
     clean = thread_that_serves()
     scrubbed = thread_that_serves(reuse=True)  # the clean one, which has been one since
