@@ -9,6 +9,7 @@ import signal
 import site
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -125,6 +126,21 @@ def test_a_worker_that_a_builtin_changed_ends_with_its_executor(
     with InterpreterPoolExecutor(1) as executor:
         executor.submit(function, argument).result()
     assert warm() == 0
+
+
+class _UnknownWarning(UserWarning):
+    """Of a module that no worker loads."""
+
+
+@pytest.mark.parametrize("born", ["before", "after"])
+def test_a_filter_for_a_class_that_no_worker_knows_keeps_none_from_serving_again(born: str) -> None:
+    before = thread_that_serves() if born == "before" else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", _UnknownWarning)
+        threads = {thread_that_serves() for _ in range(3)}
+    assert len(threads) == 1
+    if before is not None:
+        assert threads == {before}
 
 
 def test_a_worker_that_ran_an_initializer_ends_with_its_executor() -> None:
