@@ -47,7 +47,7 @@ class WorkerThread(OwnThread):
         self.serving = False  # a pool counts how long it is busy
         self.scrubbed = False  # rather than found clean, when it was last kept
         self.unwanted = False  # a spare one that is not to be kept when it is ready
-        self._is_spare = pool is None  # made for no pool
+        self._is_spare = pool is None  # no pool has ever had it
         self._viewed = False  # others look at the interpreter's memory, as its last lease ends
         self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
@@ -157,6 +157,7 @@ class WorkerThread(OwnThread):
     def assign(self, pool: Pool | None) -> None:
         """Give a parked worker its next pool, or None to end it."""
         if pool is not None:
+            self._is_spare = False  # who waits for spares need not wait for the pool's end
             self._next = Lease(self, pool)
             self.name = pool.next_name()
         self._mail.release()

@@ -282,6 +282,35 @@ def test_closing_the_idle_workers_ends_spares_that_are_not_ready_yet() -> None:
         assert [t for t in threading.enumerate() if isinstance(t, WorkerThread)] == []
 
 
+def test_closing_the_idle_workers_waits_for_no_spare_that_a_pool_has(
+    monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    """A spare one may be leased when it has been parked and has yet to say that it is ready."""
+    park, parked, go_on = Hive.park, threading.Event(), threading.Event()
+
+    def park_and_wait(hive: Hive, worker: WorkerThread) -> bool:
+        kept = park(hive, worker)
+        parked.set()
+        go_on.wait()
+        return kept
+
+    monkeypatch.setattr(Hive, "park", park_and_wait)
+    with ExitStack() as stack:
+        prewarm(1)
+        parked.wait()
+        executor = stack.enter_context(InterpreterPoolExecutor(1))
+        future = executor.submit(hive_tasks.read_byte, pipe[0])
+        stack.callback(os.write, pipe[1], b"x")
+        stack.callback(go_on.set)
+        closing = threading.Thread(target=close_idle_workers)
+        closing.start()
+        closing.join(10)
+        waits = closing.is_alive()
+    closing.join()
+    assert not waits
+    assert future.result() == b"x"
+
+
 def test_closing_the_idle_workers_waits_for_none_that_was_given_up(pipe: tuple[int, int]) -> None:
     read, write = pipe
     executor = InterpreterPoolExecutor(1)
