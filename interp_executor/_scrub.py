@@ -217,9 +217,31 @@ def _restore_hooks(birth: _Birth) -> None:
     sys.path_importer_cache.clear()
     sys.settrace(None)
     sys.setprofile(None)
+    _free_monitors()
     _restore_reducers(birth)
     for (_, change), value in zip(_SETTINGS, birth.settings, strict=True):
         change(value)
+
+
+# What tools of sys.monitoring may call themselves; sys.settrace and sys.setprofile have others.
+_TOOLS = range(6)
+
+
+def _free_monitors() -> None:
+    """Have nobody monitor what runs, and let the next lease's tools have their numbers."""
+    monitoring = sys.monitoring
+    in_use = [tool for tool in _TOOLS if monitoring.get_tool(tool) is not None]
+    for tool in in_use:
+        monitoring.set_events(tool, monitoring.events.NO_EVENTS)
+        for event in _events():
+            monitoring.register_callback(tool, event, None)
+        monitoring.free_tool_id(tool)  # 3.13 leaves to the next what the last has set
+
+
+def _events() -> "list[int]":
+    """Return all that can be monitored, each by itself."""
+    found = vars(sys.monitoring.events).values()
+    return [event for event in found if isinstance(event, int) and event.bit_count() == 1]
 
 
 def _restore_reducers(birth: _Birth) -> None:

@@ -88,6 +88,10 @@ def _multiprocessing(util: "Any") -> None:
     _run_at_exit_again(util._exit_function)
 
 
+def _contexts(context: "Any") -> None:
+    context._default_context._actual_context = None  # the start method, which is set once
+
+
 def _run_at_exit_again(function: "Any") -> None:
     """Register what a module registers when it is imported: it has been run."""
     import atexit
@@ -107,4 +111,5 @@ _FORGET = {
     "asyncio.events": _asyncio,
     "logging": _logging,
     "multiprocessing.util": _multiprocessing,
+    "multiprocessing.context": _contexts,
 }

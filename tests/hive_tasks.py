@@ -314,3 +314,24 @@ def keep_in_typing(fd: int) -> str:
 
     globals()["told"] = Telling(fd, b"x")
     return str(typing.Annotated[Telling, "a class with functions, which lead to its module"])
+
+
+def monitor(fd: int, tell: bool) -> list[str | None]:
+    """Monitor calls, and tell of them; return which tools there are already."""
+    monitoring = sys.monitoring
+    tools = [monitoring.get_tool(tool) for tool in range(6)]
+    for tool in (0, 3):
+        monitoring.use_tool_id(tool, "left")
+        starts = monitoring.events.PY_START
+        if tell:
+            monitoring.register_callback(tool, starts, lambda *_: os.write(fd, b"!"))
+        monitoring.set_events(tool, starts)
+    return tools
+
+
+def set_start_method(method: str) -> str:
+    """Do what can be done once."""
+    import multiprocessing
+
+    multiprocessing.set_start_method(method)
+    return multiprocessing.get_start_method()

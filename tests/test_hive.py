@@ -198,6 +198,27 @@ def test_scrubbing_frees_modules_that_typing_remembers(pipe: tuple[int, int]) ->
     assert os.read(pipe[0], 10) == b"x"
 
 
+def test_nothing_monitors_a_scrubbed_worker(pipe: tuple[int, int]) -> None:
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        assert executor.submit(hive_tasks.monitor, pipe[1], True).result() == [None] * 6
+        thread = executor.submit(_thread.get_ident).result()
+    assert os.read(pipe[0], 100_000)  # what the scrub itself called, at the least
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        assert executor.submit(_thread.get_ident).result() == thread
+        assert executor.submit(hive_tasks.monitor, pipe[1], False).result() == [None] * 6
+        executor.submit(hive_tasks.count_calls).result()
+    os.set_blocking(pipe[0], False)
+    with pytest.raises(BlockingIOError):
+        os.read(pipe[0], 100_000)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_each_lease_may_set_how_processes_start(method: str) -> None:
+    for each in ("spawn", method):
+        with InterpreterPoolExecutor(1, reuse=True) as executor:
+            assert executor.submit(hive_tasks.set_start_method, each).result() == each
+
+
 def test_a_scrubbed_worker_serves_none_but_those_that_reuse() -> None:
     clean = thread_that_serves()
     scrubbed = thread_that_serves(reuse=True)  # the clean one, which has been one since
