@@ -14,11 +14,12 @@ import copyreg
 import gc
 import sys
 
-from interp_executor import _output, _worker
+from interp_executor import _native, _output, _worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
     from types import ModuleType
     from typing import Any
 
@@ -69,6 +70,9 @@ def _settings() -> "tuple[Any, ...]":
 
 _birth: _Birth | None = None
 
+# What tasks run in, where none of their callers' contexts came with them: it goes with its lease.
+_context: "Context | None" = None
+
 # Exit callbacks that the present lease registered: (function, args, kwargs).
 _registered: "list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]" = []
 _register, _unregister = atexit.register, atexit.unregister
@@ -79,6 +83,7 @@ def remember_birth() -> None:
     """Take the snapshot that is_clean() compares with and scrub() goes back to."""
     global _birth
     _birth = _Birth()
+    _renew_context()
     atexit.register, atexit.unregister = _register_recorded, _unregister_recorded
     atexit._run_exitfuncs, atexit._clear = _run_recorded, _clear_recorded
 
@@ -160,6 +165,7 @@ def scrub() -> bool:
     _run_exit_callbacks()
     if _thread._count() != 0:
         return False
+    _renew_context()
     _restore_hooks(_birth)
     _restore_stdlib()
     _drop_user_modules(_birth)
@@ -207,6 +213,12 @@ def _report(error: BaseException, function: object) -> None:
     if sys.stderr is not None:
         print(f"Exception ignored in atexit callback {function!r}:", file=sys.stderr)
         traceback.print_exception(error, file=sys.stderr)
+
+
+def _renew_context() -> None:
+    """Forget what context variables have been set to."""
+    global _context
+    _context = _native.renew_context(_context)
 
 
 def _restore_hooks(birth: _Birth) -> None:

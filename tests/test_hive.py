@@ -191,11 +191,16 @@ def test_scrubbing_leaves_the_standard_library_its_ways_to_pickle() -> None:
             assert sorted(names) == sorted(kind.__name__ for kind in told)
 
 
-def test_scrubbing_frees_modules_that_typing_remembers(pipe: tuple[int, int]) -> None:
-    with InterpreterPoolExecutor(1, reuse=True) as executor:
-        executor.submit(hive_tasks.keep_in_typing, pipe[1]).result()
+@pytest.mark.parametrize("keep", [hive_tasks.keep_in_typing, hive_tasks.keep_in_context])
+def test_scrubbing_frees_what_is_remembered_elsewhere(
+    pipe: tuple[int, int], keep: Callable[[int], object]
+) -> None:
     os.set_blocking(pipe[0], False)
-    assert os.read(pipe[0], 10) == b"x"
+    for _ in range(2):
+        with InterpreterPoolExecutor(1, reuse=True) as executor:
+            executor.submit(keep, pipe[1]).result()
+        assert warm() == 1
+        assert os.read(pipe[0], 10) == b"x"
 
 
 def test_nothing_monitors_a_scrubbed_worker(pipe: tuple[int, int]) -> None:
