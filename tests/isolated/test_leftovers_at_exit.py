@@ -128,9 +128,17 @@ def test_hooks_of_threading_run_once_and_what_they_raise_is_told_once(tmp_path: 
 
 
 ABANDONED = """\
-import logging, threading, time
+import logging, os, threading, time
 from interp_executor import InterpreterPoolExecutor
 from interp_executor._hive import Hive
+
+def stay(ready):
+    while True:
+        try:
+            os.write(ready, b"x")
+            time.sleep(1000)
+        except BaseException:
+            pass
 
 waited_for = threading.Event()
 threads = Hive.threads
@@ -149,8 +157,10 @@ class Slow(logging.Handler):
 if __name__ == "__main__":
     Hive.threads = tell
     logging.getLogger().addHandler(Slow())
-    executor = InterpreterPoolExecutor(1).with_options(timeout=0.1, grace=0.1)
-    executor.submit(time.sleep, 1000)
+    ready = os.pipe()
+    future = InterpreterPoolExecutor(1).with_options(grace=0.1).submit(stay, ready[1])
+    os.read(ready[0], 1)
+    future.interrupt()
 """
 
 
