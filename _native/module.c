@@ -167,6 +167,22 @@ end_by_interrupt(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(ix_runtime_end_by_interrupt());
 }
 
+PyDoc_STRVAR(renew_context_doc, "renew_context($module, present, /)\n--\n\n"
+"Have the calling thread leave the context that the last call returned, unless that is None, and enter a new\n"
+"one, which is returned: Python alone can do so for the length of a call.");
+
+static PyObject *
+renew_context(PyObject *Py_UNUSED(module), PyObject *present)
+{
+    PyObject *context = PyContext_New();
+    if (context == NULL || (present != Py_None && PyContext_Exit(present) < 0)
+        || PyContext_Enter(context) < 0) {
+        Py_XDECREF(context);
+        return NULL;
+    }
+    return context;
+}
+
 PyDoc_STRVAR(encode_call_doc, "encode_call($module, /, *args)\n--\n\n"
 "Encode the arguments of a call for another process. Returns the bytes, descriptions of what they refer to\n"
 "(None: something both sides would write to, which must not go), and the large contents of that.");
@@ -192,6 +208,7 @@ static PyMethodDef module_methods[] = {
     {"end_by_interrupt", end_by_interrupt, METH_NOARGS, end_by_interrupt_doc},
     {"is_main_interpreter", is_main_interpreter, METH_NOARGS, is_main_interpreter_doc},
     {"begin_child", begin_child, METH_NOARGS, begin_child_doc},
+    {"renew_context", renew_context, METH_O, renew_context_doc},
     {"configure", configure, METH_O, configure_doc},
     {"forget_callables", forget_callables, METH_NOARGS, forget_callables_doc},
     {"set_main_by_value", set_main_by_value, METH_O, set_main_by_value_doc},

@@ -271,8 +271,8 @@ class Hive:
             if not pool.join(left()):
                 pool.leave_behind()
         self.close_idle_workers(left)
-        for thread in self.threads():
-            thread.join(left())
+        for thread in self.threads():  # one may be about to be given up: its task is over already
+            self._join(thread, left)
         self.watchdog.close()
         self.outbox.close()
         self._notifier.join(left())

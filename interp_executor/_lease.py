@@ -1,4 +1,7 @@
-"""The lease of a worker: its time with a pool, how it starts, and how it is counted out of it."""
+"""The lease of a worker: its time with a pool, how it starts, and how it is counted out of it.
+
+And its departure, where the interpreter ends when the lease is long over.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import threading
 
 TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
+    from interp_executor._hive import Hive
     from interp_executor._pool import Pool
     from interp_executor._worker_thread import WorkerThread
 
 _LOGGER = logging.getLogger("concurrent.futures")
+
+_STUCK = "threads or exit callbacks that its tasks left behind do not end"
 
 
 class Lease:
@@ -46,9 +52,7 @@ class Lease:
         else:
             self._count_out(stuck=False)
 
-    def give_up(
-        self, why: str = "threads or exit callbacks that its tasks left behind do not end"
-    ) -> None:
+    def give_up(self, why: str = _STUCK) -> None:
         """Count out a worker that is stuck and let it go on for itself, for as long as it likes."""
         if not self._once.acquire(blocking=False):
             return
@@ -95,3 +99,37 @@ class Start:
         """Give up the worker, unless the initializer has just ended."""
         if self._once.acquire(blocking=False):
             self._lease.give_up("its initializer could not be stopped")
+
+
+class Departure:
+    """The end of an interpreter whose worker no pool waits for any more, but the owner's exit does.
+
+    Either it ends or the worker is given up: whichever is first.
+    """
+
+    def __init__(self, thread: WorkerThread, hive: Hive, patience: float) -> None:
+        self.patience = patience  # seconds
+        self._thread = thread
+        self._hive = hive
+        self._once = threading.Lock()  # never released
+
+    def is_over(self) -> bool:
+        """Whether the interpreter has ended or the worker was given up."""
+        return self._once.locked()
+
+    def computed(self) -> float:
+        """Return how much of a processor's time the worker has had, and its threads, in seconds."""
+        return self._thread.computed()
+
+    def end(self) -> None:
+        """Note that the interpreter has ended, or is to stay. Context: the worker's thread."""
+        self._once.acquire(blocking=False)
+
+    def give_up(self) -> None:
+        """Wait no more for the worker, unless its interpreter has just ended."""
+        if not self._once.acquire(blocking=False):
+            return
+        try:
+            _LOGGER.warning("%s has been abandoned: %s", self._thread.name, _STUCK)
+        finally:  # whatever a handler of logs raises, or Ctrl-C
+            self._hive.give_up(self._thread)

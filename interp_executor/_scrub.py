@@ -14,11 +14,12 @@ import copyreg
 import gc
 import sys
 
-from interp_executor import _output, _worker
+from interp_executor import _native, _output, _worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
     from types import ModuleType
     from typing import Any
 
@@ -69,6 +70,9 @@ def _settings() -> "tuple[Any, ...]":
 
 _birth: _Birth | None = None
 
+# What tasks run in, where none of their callers' contexts came with them: it goes with its lease.
+_context: "Context | None" = None
+
 # Exit callbacks that the present lease registered: (function, args, kwargs).
 _registered: "list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]" = []
 _register, _unregister = atexit.register, atexit.unregister
@@ -79,6 +83,7 @@ def remember_birth() -> None:
     """Take the snapshot that is_clean() compares with and scrub() goes back to."""
     global _birth
     _birth = _Birth()
+    _renew_context()
     atexit.register, atexit.unregister = _register_recorded, _unregister_recorded
     atexit._run_exitfuncs, atexit._clear = _run_recorded, _clear_recorded
 
@@ -160,6 +165,7 @@ def scrub() -> bool:
     _run_exit_callbacks()
     if _thread._count() != 0:
         return False
+    _renew_context()
     _restore_hooks(_birth)
     _restore_stdlib()
     _drop_user_modules(_birth)
@@ -209,6 +215,12 @@ def _report(error: BaseException, function: object) -> None:
         traceback.print_exception(error, file=sys.stderr)
 
 
+def _renew_context() -> None:
+    """Forget what context variables have been set to."""
+    global _context
+    _context = _native.renew_context(_context)
+
+
 def _restore_hooks(birth: _Birth) -> None:
     for name, value in zip(_HOOKS, birth.hooks, strict=True):
         setattr(sys, name, value)
@@ -217,10 +229,47 @@ def _restore_hooks(birth: _Birth) -> None:
     sys.path_importer_cache.clear()
     sys.settrace(None)
     sys.setprofile(None)
-    copyreg.dispatch_table.clear()
-    copyreg.dispatch_table.update(birth.reducers)
+    _free_monitors()
+    _restore_reducers(birth)
     for (_, change), value in zip(_SETTINGS, birth.settings, strict=True):
         change(value)
+
+
+# What tools of sys.monitoring may call themselves; sys.settrace and sys.setprofile have others.
+_TOOLS = range(6)
+
+
+def _free_monitors() -> None:
+    """Have nobody monitor what runs, and let the next lease's tools have their numbers."""
+    monitoring = sys.monitoring
+    in_use = [tool for tool in _TOOLS if monitoring.get_tool(tool) is not None]
+    for tool in in_use:
+        monitoring.set_events(tool, monitoring.events.NO_EVENTS)
+        for event in _events():
+            monitoring.register_callback(tool, event, None)
+        monitoring.free_tool_id(tool)  # 3.13 leaves to the next what the last has set
+
+
+def _events() -> "list[int]":
+    """Return all that can be monitored, each by itself."""
+    found = vars(sys.monitoring.events).values()
+    return [event for event in found if isinstance(event, int) and event.bit_count() == 1]
+
+
+def _restore_reducers(birth: _Birth) -> None:
+    """Forget how tasks would have things pickled, but not what the standard library says itself.
+
+    Its modules say that when they are imported, and stay loaded.
+    """
+    for kind, reduce in list(copyreg.dispatch_table.items()):
+        if not (_is_of_stdlib(kind) and _is_of_stdlib(reduce)):
+            del copyreg.dispatch_table[kind]
+    copyreg.dispatch_table.update(birth.reducers)
+
+
+def _is_of_stdlib(named: object) -> bool:
+    module = getattr(named, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] in sys.stdlib_module_names
 
 
 def _restore_stdlib() -> None:

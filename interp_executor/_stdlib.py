@@ -45,6 +45,17 @@ def _tempfile(tempfile: "Any") -> None:
     tempfile.tempdir = None
 
 
+def _re(re: "Any") -> None:
+    import copyreg
+
+    copyreg.pickle(re.Pattern, re._pickle)  # where a task has told otherwise
+
+
+def _typing(typing: "Any") -> None:
+    for clear in typing._cleanups:  # its caches hold the classes of tasks, and so their modules
+        clear()
+
+
 def _asyncio(events: "Any") -> None:
     events._event_loop_policy = None
 
@@ -77,6 +88,10 @@ def _multiprocessing(util: "Any") -> None:
     _run_at_exit_again(util._exit_function)
 
 
+def _contexts(context: "Any") -> None:
+    context._default_context._actual_context = None  # the start method, which is set once
+
+
 def _run_at_exit_again(function: "Any") -> None:
     """Register what a module registers when it is imported: it has been run."""
     import atexit
@@ -91,7 +106,10 @@ _FORGET = {
     "decimal": _decimal,
     "socket": _socket,
     "tempfile": _tempfile,
+    "re": _re,
+    "typing": _typing,
     "asyncio.events": _asyncio,
     "logging": _logging,
     "multiprocessing.util": _multiprocessing,
+    "multiprocessing.context": _contexts,
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 #   importers: list of str        modules whose import this worker has come about by: _recursion.py
 _world: "dict[str, Any]" = {}
 _encoded = b""  # what that has been decoded from, if all of it has been applied
+_filters: "list[tuple[Any, ...]]" = []  # those of its filters that could be applied
 
 # True while the main script is being loaded: an executor that submits then would recurse.
 loading_main = False
@@ -105,13 +106,14 @@ def importers() -> list[str]:
 
 def apply_world() -> None:
     """Make the interpreter as the world says, whatever tasks have made of it."""
+    global _filters
     if sys.path != list(_world["path"]):
         sys.path[:] = _world["path"]
         sys.path_importer_cache.clear()
     sys.argv[:] = _world["argv"]
     from interp_executor._world import apply_environ, apply_filters
 
-    apply_filters(_world["filters"])
+    _filters = apply_filters(_world["filters"])
     apply_environ(_world["environ"])
 
 
@@ -122,7 +124,7 @@ def is_as_the_world() -> bool:
     return (
         tuple(sys.path) == _world["path"]
         and sys.argv == _world["argv"]
-        and encode_filters() == _world["filters"]
+        and encode_filters() == _filters
         and _world["environ"] in (None, environ())
     )
 

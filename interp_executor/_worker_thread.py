@@ -13,7 +13,7 @@ import logging
 import threading
 
 from interp_executor import _native, _outcome, _worker, _world
-from interp_executor._lease import Lease, Start
+from interp_executor._lease import Departure, Lease, Start
 from interp_executor._own_thread import OwnThread
 from interp_executor._refusal import refused_modules
 
@@ -47,7 +47,7 @@ class WorkerThread(OwnThread):
         self.serving = False  # a pool counts how long it is busy
         self.scrubbed = False  # rather than found clean, when it was last kept
         self.unwanted = False  # a spare one that is not to be kept when it is ready
-        self._is_spare = pool is None  # made for no pool
+        self._is_spare = pool is None  # no pool has ever had it
         self._viewed = False  # others look at the interpreter's memory, as its last lease ends
         self.ready = threading.Event()  # the worker has been parked, or cannot be
         self._hive = hive
@@ -90,10 +90,11 @@ class WorkerThread(OwnThread):
             opened = self._open()
             while opened and (self._lease is not None or self._wait_for_pool()):
                 assert self._lease is not None
+                patience = self._lease.patience
                 opened = self._serve(self._lease)
                 self._lease = None
                 if self._viewed:
-                    self._linger(opened)
+                    self._linger(opened, patience)
             self._leave_hive()
         except BaseException as error:
             self._break_down(error)
@@ -156,6 +157,7 @@ class WorkerThread(OwnThread):
     def assign(self, pool: Pool | None) -> None:
         """Give a parked worker its next pool, or None to end it."""
         if pool is not None:
+            self._is_spare = False  # who waits for spares need not wait for the pool's end
             self._next = Lease(self, pool)
             self.name = pool.next_name()
         self._mail.release()
@@ -288,10 +290,11 @@ class WorkerThread(OwnThread):
             self._hive.end_behind(self.worker, pool)
         return kept
 
-    def _linger(self, kept: bool) -> None:
+    def _linger(self, kept: bool, patience: float) -> None:
         """Wait, apart from any pool, until nobody looks at this interpreter's memory any more.
 
-        At the owner's exit nobody waits: what is still viewed then is never freed.
+        At the owner's exit nobody waits: what is still viewed then is never freed. What tasks left
+        behind may keep the interpreter from its end, for as long as the pool's patience.
         """
         self.name = "interp_executor-viewed"
         self._hive.begin_lingering(self.worker)
@@ -299,7 +302,16 @@ class WorkerThread(OwnThread):
         self._hive.end_lingering(self.worker)
         if not kept:
             self.ending = True
+            self._depart(patience)
+
+    def _depart(self, patience: float) -> None:
+        """End the interpreter; the watchdog gives the worker up if that gets stuck."""
+        departure = Departure(self, self._hive, patience)
+        self._hive.watchdog.expect(departure)
+        try:
             self._hive.end(self.worker)
+        finally:
+            departure.end()
 
     def _set_up(self, lease: Lease) -> bool:
         """Name the worker and run the pool's initializer; whether that went well."""

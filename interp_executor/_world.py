@@ -82,10 +82,13 @@ def _decode_pattern(encoded: "Any") -> "Any":
     return re.compile(*encoded)
 
 
-def apply_filters(encoded: "list[tuple[Any, ...]]") -> None:
-    """Make these the interpreter's warning filters, unless they are already."""
+def apply_filters(encoded: "list[tuple[Any, ...]]") -> "list[tuple[Any, ...]]":
+    """Make these the interpreter's warning filters, unless they are already.
+
+    Returns those that it has then: one that names a class which is not loaded here is left out.
+    """
     if encoded == encode_filters():
-        return
+        return encoded
     import warnings
 
     filters: list[Any] = []
@@ -97,6 +100,7 @@ def apply_filters(encoded: "list[tuple[Any, ...]]") -> None:
     warnings.filters[:] = filters  # type: ignore[index]
     with warnings.catch_warnings():
         pass  # its end tells the C side that the filters have changed
+    return encode_filters()
 
 
 def _category(module: str, qualname: str) -> type[Warning] | None:

@@ -12,6 +12,10 @@ import warnings
 import weakref
 from collections.abc import Callable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+
 calls = 0
 
 
@@ -274,3 +278,67 @@ def leave_daemon_child() -> int:
     child.start()
     assert child.pid is not None
     return child.pid
+
+
+def make_pattern() -> "re.Pattern[str]":
+    """Import a module that tells copyreg how to pickle something of its own."""
+    import re
+
+    return re.compile("a+")
+
+
+def tell_copyreg(*kinds: type) -> None:
+    """Have things pickled in another way."""
+    import copyreg
+
+    for kind in kinds:
+        copyreg.pickle(kind, reduce_rudely)  # type: ignore[arg-type]
+
+
+def reduce_rudely(_: object) -> str:
+    """Pickle as a global, which is of no use to anybody."""
+    return "calls"
+
+
+def pickled_rudely() -> list[str]:
+    """Name what is pickled as a task of this module has said."""
+    import copyreg
+
+    table = copyreg.dispatch_table.items()
+    return [kind.__name__ for kind, reduce in table if reduce.__name__ == "reduce_rudely"]
+
+
+def keep_in_typing(fd: int) -> str:
+    """Have typing remember a class of this module, which tells of its end."""
+    import typing
+
+    globals()["told"] = Telling(fd, b"x")
+    return str(typing.Annotated[Telling, "a class with functions, which lead to its module"])
+
+
+def monitor(fd: int, tell: bool) -> list[str | None]:
+    """Monitor calls, and tell of them; return which tools there are already."""
+    monitoring = sys.monitoring
+    tools = [monitoring.get_tool(tool) for tool in range(6)]
+    for tool in (0, 3):
+        monitoring.use_tool_id(tool, "left")
+        starts = monitoring.events.PY_START
+        if tell:
+            monitoring.register_callback(tool, starts, lambda *_: os.write(fd, b"!"))
+        monitoring.set_events(tool, starts)
+    return tools
+
+
+def set_start_method(method: str) -> str:
+    """Do what can be done once."""
+    import multiprocessing
+
+    multiprocessing.set_start_method(method)
+    return multiprocessing.get_start_method()
+
+
+def keep_in_context(fd: int) -> None:
+    """Have the context remember an object that tells of its end."""
+    import contextvars
+
+    contextvars.ContextVar[Telling]("told").set(Telling(fd, b"x"))

@@ -4,10 +4,12 @@ import _thread
 import functools
 import gc
 import os
+import re
 import signal
 import site
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -126,6 +128,21 @@ def test_a_worker_that_a_builtin_changed_ends_with_its_executor(
     assert warm() == 0
 
 
+class _UnknownWarning(UserWarning):
+    """Of a module that no worker loads."""
+
+
+@pytest.mark.parametrize("born", ["before", "after"])
+def test_a_filter_for_a_class_that_no_worker_knows_keeps_none_from_serving_again(born: str) -> None:
+    before = thread_that_serves() if born == "before" else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", _UnknownWarning)
+        threads = {thread_that_serves() for _ in range(3)}
+    assert len(threads) == 1
+    if before is not None:
+        assert threads == {before}
+
+
 def test_a_worker_that_ran_an_initializer_ends_with_its_executor() -> None:
     with InterpreterPoolExecutor(1, initializer=abs, initargs=(1,)) as executor:
         executor.submit(abs, 1).result()
@@ -162,6 +179,49 @@ def test_scrubbing_makes_the_standard_library_forget() -> None:
     with InterpreterPoolExecutor(1, reuse=True) as executor:
         assert executor.submit(_thread.get_ident).result() == thread
         assert executor.submit(hive_tasks.what_stdlib_knows).result() == []
+
+
+def test_scrubbing_leaves_the_standard_library_its_ways_to_pickle() -> None:
+    for told in ((), (hive_tasks.Thing, complex, re.Pattern), ()):
+        with InterpreterPoolExecutor(1, reuse=True) as executor:
+            assert executor.submit(hive_tasks.pickled_rudely).result() == []
+            assert executor.submit(hive_tasks.make_pattern).result() == re.compile("a+")
+            executor.submit(hive_tasks.tell_copyreg, *told).result()
+            names = executor.submit(hive_tasks.pickled_rudely).result()
+            assert sorted(names) == sorted(kind.__name__ for kind in told)
+
+
+@pytest.mark.parametrize("keep", [hive_tasks.keep_in_typing, hive_tasks.keep_in_context])
+def test_scrubbing_frees_what_is_remembered_elsewhere(
+    pipe: tuple[int, int], keep: Callable[[int], object]
+) -> None:
+    os.set_blocking(pipe[0], False)
+    for _ in range(2):
+        with InterpreterPoolExecutor(1, reuse=True) as executor:
+            executor.submit(keep, pipe[1]).result()
+        assert warm() == 1
+        assert os.read(pipe[0], 10) == b"x"
+
+
+def test_nothing_monitors_a_scrubbed_worker(pipe: tuple[int, int]) -> None:
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        assert executor.submit(hive_tasks.monitor, pipe[1], True).result() == [None] * 6
+        thread = executor.submit(_thread.get_ident).result()
+    assert os.read(pipe[0], 100_000)  # what the scrub itself called, at the least
+    with InterpreterPoolExecutor(1, reuse=True) as executor:
+        assert executor.submit(_thread.get_ident).result() == thread
+        assert executor.submit(hive_tasks.monitor, pipe[1], False).result() == [None] * 6
+        executor.submit(hive_tasks.count_calls).result()
+    os.set_blocking(pipe[0], False)
+    with pytest.raises(BlockingIOError):
+        os.read(pipe[0], 100_000)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_each_lease_may_set_how_processes_start(method: str) -> None:
+    for each in ("spawn", method):
+        with InterpreterPoolExecutor(1, reuse=True) as executor:
+            assert executor.submit(hive_tasks.set_start_method, each).result() == each
 
 
 def test_a_scrubbed_worker_serves_none_but_those_that_reuse() -> None:
@@ -246,6 +306,35 @@ def test_closing_the_idle_workers_ends_spares_that_are_not_ready_yet() -> None:
         prewarm(2)
         close_idle_workers()
         assert [t for t in threading.enumerate() if isinstance(t, WorkerThread)] == []
+
+
+def test_closing_the_idle_workers_waits_for_no_spare_that_a_pool_has(
+    monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    """A spare one may be leased when it has been parked and has yet to say that it is ready."""
+    park, parked, go_on = Hive.park, threading.Event(), threading.Event()
+
+    def park_and_wait(hive: Hive, worker: WorkerThread) -> bool:
+        kept = park(hive, worker)
+        parked.set()
+        go_on.wait()
+        return kept
+
+    monkeypatch.setattr(Hive, "park", park_and_wait)
+    with ExitStack() as stack:
+        prewarm(1)
+        parked.wait()
+        executor = stack.enter_context(InterpreterPoolExecutor(1))
+        future = executor.submit(hive_tasks.read_byte, pipe[0])
+        stack.callback(os.write, pipe[1], b"x")
+        stack.callback(go_on.set)
+        closing = threading.Thread(target=close_idle_workers)
+        closing.start()
+        closing.join(10)
+        waits = closing.is_alive()
+    closing.join()
+    assert not waits
+    assert future.result() == b"x"
 
 
 def test_closing_the_idle_workers_waits_for_none_that_was_given_up(pipe: tuple[int, int]) -> None:

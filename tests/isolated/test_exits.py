@@ -180,6 +180,20 @@ def report():
     assert run(_script(tmp_path, body)).stdout == "True 9\n"
 
 
+@pytest.mark.parametrize("pending", [False, True])
+def test_a_program_may_run_its_exit_handlers_itself(tmp_path: Path, pending: bool) -> None:
+    body = f"""
+executor = InterpreterPoolExecutor(1)
+executor.submit(abs, -1).result()
+if {pending}:
+    executor.submit(slow_say, "work")
+atexit._run_exitfuncs()
+print("end of script")
+"""
+    lines = run(_script(tmp_path, body)).stdout.splitlines()
+    assert lines == [*["work"] * pending, "end of script"]
+
+
 def test_callbacks_run_before_the_program_ends(tmp_path: Path) -> None:
     body = """
 executor = InterpreterPoolExecutor(max_workers=1)

@@ -125,3 +125,76 @@ def test_hooks_of_threading_run_once_and_what_they_raise_is_told_once(tmp_path: 
     assert sorted(result.stdout.split()) == ["hook", "over", "thread"]
     assert result.stdout.endswith("over\n")
     assert result.stderr.count("ValueError: from a hook") == 1
+
+
+ABANDONED = """\
+import logging, os, threading, time
+from interp_executor import InterpreterPoolExecutor
+from interp_executor._hive import Hive
+
+def stay(ready):
+    while True:
+        try:
+            os.write(ready, b"x")
+            time.sleep(1000)
+        except BaseException:
+            pass
+
+waited_for = threading.Event()
+threads = Hive.threads
+
+def tell(hive):
+    found = threads(hive)
+    if threading.current_thread() is threading.main_thread():
+        waited_for.set()
+    return found
+
+class Slow(logging.Handler):
+    def emit(self, record):
+        waited_for.wait()
+        print(record.getMessage(), flush=True)
+
+if __name__ == "__main__":
+    Hive.threads = tell
+    logging.getLogger().addHandler(Slow())
+    ready = os.pipe()
+    future = InterpreterPoolExecutor(1).with_options(grace=0.1).submit(stay, ready[1])
+    os.read(ready[0], 1)
+    future.interrupt()
+"""
+
+
+@leaves_interpreters
+def test_a_worker_that_the_exit_waits_for_already_may_be_abandoned(tmp_path: Path) -> None:
+    result = run(write(tmp_path / "script.py", ABANDONED))
+    assert result.stdout.endswith(" has been abandoned: its task could not be stopped\n")
+
+
+VIEWED = """\
+import os, sys, threading
+from interp_executor import InterpreterPoolExecutor
+
+def leave():
+    threading.Thread(target=threading.Event().wait).start()
+    return memoryview(b"x" * 1_000_000)
+
+if __name__ == "__main__":
+    with InterpreterPoolExecutor(1) as executor:
+        view = executor.submit(leave).result()
+        (worker,) = executor._threads
+    if sys.argv[1] == "dropped":
+        del view
+        while not worker.ending:
+            os.sched_yield()
+    print("over")
+"""
+
+
+@leaves_interpreters
+@pytest.mark.parametrize("view", ["kept", "dropped"])
+def test_what_does_not_end_keeps_no_program_that_has_viewed_its_memory(
+    tmp_path: Path, view: str
+) -> None:
+    result = run(write(tmp_path / "script.py", VIEWED), view, check=False)
+    assert (result.returncode, result.stdout) == (0, "over\n")
+    assert re.fullmatch(rf".* has been abandoned: {STUCK}\n", result.stderr)
