@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 #   path: tuple of str            sys.path
 #   argv: list of str             sys.argv
 #   main: (kind, where) or None   how to load the main script, as _serialize.find_main() says
-#   filters: list of tuples       warnings.filters, in the form of _world.encode_filters()
+#   filters: list of tuples       warnings.filters, in the form of _filters.encode()
 #   environ: dict of bytes, None  os.environ
 #   importers: list of str        modules whose import this worker has come about by: _recursion.py
 _world: "dict[str, Any]" = {}
 _encoded = b""  # what that has been decoded from, if all of it has been applied
-_filters: "list[tuple[Any, ...]]" = []  # those of its filters that could be applied
 
 # True while the main script is being loaded: an executor that submits then would recurse.
 loading_main = False
@@ -106,25 +105,26 @@ def importers() -> list[str]:
 
 def apply_world() -> None:
     """Make the interpreter as the world says, whatever tasks have made of it."""
-    global _filters
     if sys.path != list(_world["path"]):
         sys.path[:] = _world["path"]
         sys.path_importer_cache.clear()
     sys.argv[:] = _world["argv"]
-    from interp_executor._world import apply_environ, apply_filters
+    from interp_executor import _filters
+    from interp_executor._world import apply_environ
 
-    _filters = apply_filters(_world["filters"])
+    _filters.apply(_world["filters"])
     apply_environ(_world["environ"])
 
 
 def is_as_the_world() -> bool:
     """Whether what the world says holds here, as apply_world() makes it."""
-    from interp_executor._world import encode_filters, environ
+    from interp_executor import _filters
+    from interp_executor._world import environ
 
     return (
         tuple(sys.path) == _world["path"]
         and sys.argv == _world["argv"]
-        and encode_filters() == _filters
+        and _filters.is_as_given()
         and _world["environ"] in (None, environ())
     )
 
@@ -210,6 +210,7 @@ def load_main() -> object:
         raise RuntimeError(
             "the main script is still being loaded: what it defines cannot be used yet"
         )
+    from interp_executor import _filters
     from interp_executor._main import load
 
     loading_main = True
@@ -217,6 +218,7 @@ def load_main() -> object:
         main = load(*_world["main"])
     finally:
         loading_main = False
+    _filters.add("__main__")
     return main
 
 
