@@ -12,9 +12,10 @@ import atexit
 import builtins
 import copyreg
 import gc
+import os
 import sys
 
-from interp_executor import _native, _output, _worker
+from interp_executor import _imports, _native, _output, _worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class _Birth:
         self.modules = frozenset(sys.modules)
         self.main: ModuleType = sys.modules["__main__"]
         self.hooks: tuple[Any, ...] = tuple(getattr(sys, name) for name in _HOOKS)
-        self.meta_path: tuple[Any, ...] = tuple(sys.meta_path)
+        self.meta_path: tuple[Any, ...] = _finders()
         self.path_hooks: tuple[Any, ...] = tuple(sys.path_hooks)
         self.callbacks = atexit._ncallbacks()
         self.settings = _settings()
@@ -68,7 +69,15 @@ def _settings() -> "tuple[Any, ...]":
     return tuple(tell() for tell, _ in _SETTINGS)
 
 
+def _finders() -> "tuple[Any, ...]":
+    """Return what finds modules, but for what this package waits with until one is imported."""
+    return tuple(each for each in sys.meta_path if not isinstance(each, _imports.Finder))
+
+
 _birth: _Birth | None = None
+
+# Whether a task has added an audit hook: nothing can remove it again.
+_is_audited = False
 
 # What tasks run in, where none of their callers' contexts came with them: it goes with its lease.
 _context: "Context | None" = None
@@ -78,6 +87,8 @@ _registered: "list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]" 
 _register, _unregister = atexit.register, atexit.unregister
 _run_exitfuncs, _clear = atexit._run_exitfuncs, atexit._clear
 
+_addaudithook, _register_at_fork = sys.addaudithook, os.register_at_fork
+
 
 def remember_birth() -> None:
     """Take the snapshot that is_clean() compares with and scrub() goes back to."""
@@ -86,6 +97,7 @@ def remember_birth() -> None:
     _renew_context()
     atexit.register, atexit.unregister = _register_recorded, _unregister_recorded
     atexit._run_exitfuncs, atexit._clear = _run_recorded, _clear_recorded
+    sys.addaudithook, os.register_at_fork = _add_noted, _register_none
 
 
 def _register_recorded(function: "Callable[..., Any]", /, *args: "Any", **kwargs: "Any") -> "Any":
@@ -108,11 +120,27 @@ def _clear_recorded() -> None:
     _clear()
 
 
+def _add_noted(hook: "Callable[..., Any]") -> None:
+    global _is_audited
+    _is_audited = True
+    _addaudithook(hook)
+
+
+def _register_none(**hooks: "Any") -> None:
+    """Check what is to be called at a fork and keep nothing: no worker can fork."""
+    if not hooks or not all(map(callable, hooks.values())) or hooks.keys() - _AT_FORK:
+        _register_at_fork(**hooks)  # which says what is wrong with it
+
+
+_AT_FORK = {"before", "after_in_child", "after_in_parent"}
+
 for _function, _name in (
     (_register_recorded, "register"),
     (_unregister_recorded, "unregister"),
     (_run_recorded, "_run_exitfuncs"),
     (_clear_recorded, "_clear"),
+    (_add_noted, "addaudithook"),
+    (_register_none, "register_at_fork"),
 ):
     _function.__name__ = _function.__qualname__ = _name
 
@@ -123,10 +151,11 @@ def is_clean() -> bool:
     return (
         birth is not None
         and not _worker.came_by_value
+        and not _is_audited
         and all(name in birth.modules or _is_ours(name) for name in sys.modules)
         and sys.modules["__main__"] is birth.main
         and _same(birth.hooks, (getattr(sys, name) for name in _HOOKS))
-        and _same(birth.meta_path, sys.meta_path)
+        and _same(birth.meta_path, _finders())
         and _same(birth.path_hooks, sys.path_hooks)
         and birth.settings == _settings()
         and birth.reducers == copyreg.dispatch_table
@@ -150,6 +179,7 @@ _OURS = frozenset({"_pickle", "_compat_pickle", "copyreg", "_thread", "atexit", 
 def _is_ours(name: str) -> bool:
     return name in _OURS or name in {
         "interp_executor._error_parts",
+        "interp_executor._filters",
         "interp_executor._native",
         "interp_executor._outcome",
         "interp_executor._scrub",
@@ -165,14 +195,19 @@ def scrub() -> bool:
     _run_exit_callbacks()
     if _thread._count() != 0:
         return False
-    _renew_context()
-    _restore_hooks(_birth)
-    _restore_stdlib()
+    _restore(_birth)
     _drop_user_modules(_birth)
+    gc.collect()
+    _restore(_birth)  # whatever has been freed may have changed something
     _worker.apply_world()
     _worker.came_by_value = False
-    gc.collect()
-    return _thread._count() == 0 and _output.is_whole()
+    return _thread._count() == 0 and _output.is_whole() and not _is_audited
+
+
+def _restore(birth: _Birth) -> None:
+    _renew_context()
+    _restore_hooks(birth)
+    _restore_stdlib()
 
 
 def _run_exit_callbacks() -> None:
@@ -224,7 +259,8 @@ def _renew_context() -> None:
 def _restore_hooks(birth: _Birth) -> None:
     for name, value in zip(_HOOKS, birth.hooks, strict=True):
         setattr(sys, name, value)
-    sys.meta_path[:] = birth.meta_path
+    ours = [each for each in sys.meta_path if isinstance(each, _imports.Finder)]
+    sys.meta_path[:] = [*ours, *birth.meta_path]
     sys.path_hooks[:] = birth.path_hooks
     sys.path_importer_cache.clear()
     sys.settrace(None)
@@ -268,7 +304,9 @@ def _restore_reducers(birth: _Birth) -> None:
 
 
 def _is_of_stdlib(named: object) -> bool:
-    module = getattr(named, "__module__", None)
+    if not isinstance(named, type | type(_same) | type(len)):
+        return False  # it says of what module its class is
+    module = named.__module__
     return isinstance(module, str) and module.partition(".")[0] in sys.stdlib_module_names
 
 

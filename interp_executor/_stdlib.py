@@ -34,6 +34,14 @@ def _random(random: "Any") -> None:
 
 
 def _decimal(decimal: "Any") -> None:
+    default = decimal.DefaultContext  # what new contexts are like
+    default.prec, default.rounding = 28, decimal.ROUND_HALF_EVEN
+    default.Emin, default.Emax = -999999, 999999
+    default.capitals, default.clamp = 1, 0
+    default.clear_flags()
+    default.clear_traps()
+    for trapped in (decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow):
+        default.traps[trapped] = True
     decimal.setcontext(decimal.Context())
 
 
@@ -54,6 +62,15 @@ def _re(re: "Any") -> None:
 def _typing(typing: "Any") -> None:
     for clear in typing._cleanups:  # its caches hold the classes of tasks, and so their modules
         clear()
+    typing.clear_overloads()
+
+
+def _ctypes(ctypes: "Any") -> None:
+    cache = ctypes._pointer_type_cache
+    if isinstance(cache, dict):  # 3.13: a later ctypes keeps pointer types with what they point to
+        for pointed in cache.keys() - {None}:
+            if getattr(pointed, "__module__", "").partition(".")[0] not in sys.stdlib_module_names:
+                del cache[pointed]
 
 
 def _asyncio(events: "Any") -> None:
@@ -108,6 +125,7 @@ _FORGET = {
     "tempfile": _tempfile,
     "re": _re,
     "typing": _typing,
+    "ctypes": _ctypes,
     "asyncio.events": _asyncio,
     "logging": _logging,
     "multiprocessing.util": _multiprocessing,
