@@ -58,15 +58,7 @@ def end_by_ctrl_c() -> None:
 
 
 def _leave_stuck_workers() -> None:
-    """Keep workers that still run from meeting an interpreter that is being taken apart.
-
-    A program that runs the exit callbacks itself goes on after that, and will not have them run
-    again. The idle workers that it has must have ended by then, as at its real end.
-    """
-    from interp_executor._hive import hive
-
-    if not hive().closed:
-        hive().close()
+    """Keep workers that still run from meeting an interpreter that is being taken apart."""
     if not _native.has_interpreters():
         return
     for stream in (sys.stdout, sys.stderr):

@@ -6,6 +6,7 @@ that are idle (see _worker_thread.py), and at the owner's exit it ends them all.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import sys
@@ -22,6 +23,7 @@ TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from interp_executor._lease import Departure
     from interp_executor._pool import Pool
 
 # 3.13 corrupts memory when these are first imported in several interpreters at once; imported in
@@ -54,7 +56,7 @@ class Hive:
         self._parked: list[WorkerThread] = []
         self._threads: set[WorkerThread] = set()
         self._abandoned: set[WorkerThread] = set()  # their tasks could not be stopped
-        self._lingering: set[_native.Worker] = set()
+        self._lingering: set[Departure] = set()
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
         self._idle_timeout = 60.0
         self._spares = itertools.count()
@@ -139,24 +141,25 @@ class Hive:
         return worker in self._parked
 
     def unpark(self, worker: WorkerThread) -> bool:
-        """Take a worker off the parked ones; False if it has been taken already."""
+        """Let a parked worker end by itself; False if it has been taken off the parked ones."""
         with self._lock:
             if not self.is_parked(worker):
                 return False
             self._parked.remove(worker)
+            worker.ending = True  # under the lock: it is on one list or the other
             return True
 
-    def begin_lingering(self, worker: _native.Worker) -> None:
+    def begin_lingering(self, departure: Departure) -> None:
         """Note a worker that waits for views on its memory to go; once closed, none need wait."""
         with self._lock:
-            self._lingering.add(worker)
+            self._lingering.add(departure)
             if self.closed:
-                worker.dismiss()
+                departure.hasten()
 
-    def end_lingering(self, worker: _native.Worker) -> None:
-        """Note that it waits no more, so that it is not dismissed when it is gone."""
+    def end_lingering(self, departure: Departure) -> None:
+        """Note that it waits no more, so that it is not hastened when it is gone."""
         with self._lock:
-            self._lingering.discard(worker)
+            self._lingering.discard(departure)
 
     def forget(self, worker: WorkerThread) -> None:
         """Count a thread out that ends."""
@@ -242,25 +245,27 @@ class Hive:
         if not given_up:
             worker.join(left())
 
-    def close(self) -> None:
+    def close(self, *, hurried: bool = False) -> None:
         """At the interpreter's exit: finish what was submitted, then end every worker.
 
-        After Ctrl-C, cancel and interrupt it instead, and leave behind what does not stop.
+        After Ctrl-C, or hurried, cancel and interrupt it instead, and leave behind what does not
+        stop.
         """
         with self._lock:
             self.closed = True
             pools = list(self._pools)
-            for worker in self._lingering:
-                worker.dismiss()
+            for departure in self._lingering:
+                departure.hasten()
         for pool in pools:
             pool.close()
-        if not _exit.comes_from_ctrl_c():
-            try:
-                self._end(pools, _exit.without_limit)
-                return
-            except KeyboardInterrupt:
-                pass  # said by how the process ends
-        _exit.end_by_ctrl_c()
+        if not hurried:
+            if not _exit.comes_from_ctrl_c():
+                try:
+                    self._end(pools, _exit.without_limit)
+                    return
+                except KeyboardInterrupt:
+                    pass  # said by how the process ends
+            _exit.end_by_ctrl_c()
         self.hurried = True
         for pool in pools:
             pool.stop()
@@ -332,6 +337,17 @@ def _close_hive() -> None:
     _hive.close()
 
 
+def _close_hive_late() -> None:
+    """Close what threading's exit hooks have not: none have run, or ours was not reached.
+
+    Where the program runs its exit callbacks itself, it goes on after that and will not have them
+    run again. Where another's hook has raised, that was Ctrl-C, or ThreadPoolExecutor's work would
+    be cut short as well: nothing is waited for.
+    """
+    if not _hive.closed:
+        _hive.close(hurried=threading._SHUTTING_DOWN)  # type: ignore[attr-defined]
+
+
 # Whether CPython's runtime can be made to forget interpreters: see _native/runtime.h.
 _knows_runtime = _native.knows_runtime()
 
@@ -358,6 +374,8 @@ def _begin_child() -> None:
 
 # When the main thread has ended, and before the others are joined: as ThreadPoolExecutor does.
 threading._register_atexit(_close_hive)  # type: ignore[attr-defined]
+if _native.is_main_interpreter():
+    atexit.register(_close_hive_late)  # to be called before _exit.py's
 os.register_at_fork(before=_warn_of_fork, after_in_child=_begin_child)
 
 

@@ -146,12 +146,11 @@ class WorkerThread(OwnThread):
         if not super().call_off():
             return False
         self._next = None
-        if not self._begun:
+        if not self._begun:  # nor will it: nobody else counts it out
             self._lease = None
+            self._hive.forget(self)
         if self._mail.locked():
             self._mail.release()
-        if self.ident is None:
-            self._hive.forget(self)
         return True
 
     def assign(self, pool: Pool | None) -> None:
@@ -297,19 +296,15 @@ class WorkerThread(OwnThread):
         behind may keep the interpreter from its end, for as long as the pool's patience.
         """
         self.name = "interp_executor-viewed"
-        self._hive.begin_lingering(self.worker)
-        self.worker.linger()
-        self._hive.end_lingering(self.worker)
-        if not kept:
-            self.ending = True
-            self._depart(patience)
-
-    def _depart(self, patience: float) -> None:
-        """End the interpreter; the watchdog gives the worker up if that gets stuck."""
         departure = Departure(self, self._hive, patience)
-        self._hive.watchdog.expect(departure)
         try:
-            self._hive.end(self.worker)
+            self._hive.begin_lingering(departure)
+            self.worker.linger()
+            self._hive.end_lingering(departure)
+            if not kept:
+                self.ending = True
+                self._hive.watchdog.expect(departure)
+                self._hive.end(self.worker)
         finally:
             departure.end()
 
