@@ -15,6 +15,7 @@ from collections.abc import Callable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterator
 
 calls = 0
 
@@ -342,3 +343,71 @@ def keep_in_context(fd: int) -> None:
     import contextvars
 
     contextvars.ContextVar[Telling]("told").set(Telling(fd, b"x"))
+
+
+def keep_in_fork_hook(fd: int) -> None:
+    """Have os remember an object for a fork."""
+    os.register_at_fork(before=Telling(fd, b"x").__del__)
+
+
+def keep_in_ctypes(fd: int) -> None:
+    """Have ctypes remember a class of this module."""
+    import ctypes
+
+    class Structure(ctypes.Structure):
+        _fields_ = [("number", ctypes.c_int)]
+        told = Telling(fd, b"x")
+
+    ctypes.POINTER(Structure)
+
+
+def keep_in_overloads(fd: int) -> None:
+    """Have typing remember a function of this module."""
+    import typing
+
+    told = Telling(fd, b"x")
+
+    @typing.overload
+    def overloaded(of: int) -> None: ...
+    @typing.overload
+    def overloaded(of: str) -> None: ...
+    def overloaded(of: object) -> object:
+        return told
+
+    for function in typing.get_overloads(overloaded):
+        function.told = told  # type: ignore[attr-defined]
+
+
+def keep_in_reducer(fd: int) -> None:
+    """Have copyreg remember an object for a class of the standard library."""
+    import copyreg
+    import decimal
+    import functools
+
+    copyreg.pickle(decimal.Decimal, functools.partial(repr, Telling(fd, b"x")))  # type: ignore[arg-type]
+
+
+def leave_decimal_context() -> None:
+    """Have the precision change once the generator is freed, and that of new contexts now."""
+    import decimal
+
+    def generate() -> "Iterator[None]":
+        with decimal.localcontext():
+            yield
+
+    decimal.DefaultContext.prec = 7
+    decimal.getcontext().prec = 6
+    globals()["generator"] = generator = generate()
+    next(generator)
+
+
+def precisions() -> tuple[int, int]:
+    """Return the precision of the context, and of new ones."""
+    import decimal
+
+    return decimal.getcontext().prec, decimal.Context().prec
+
+
+def add_audit_hook(hook: Callable[..., object]) -> None:
+    """Add what nothing can remove."""
+    sys.addaudithook(hook)

@@ -191,7 +191,17 @@ def test_scrubbing_leaves_the_standard_library_its_ways_to_pickle() -> None:
             assert sorted(names) == sorted(kind.__name__ for kind in told)
 
 
-@pytest.mark.parametrize("keep", [hive_tasks.keep_in_typing, hive_tasks.keep_in_context])
+@pytest.mark.parametrize(
+    "keep",
+    [
+        hive_tasks.keep_in_typing,
+        hive_tasks.keep_in_context,
+        hive_tasks.keep_in_fork_hook,
+        hive_tasks.keep_in_ctypes,
+        hive_tasks.keep_in_overloads,
+        hive_tasks.keep_in_reducer,
+    ],
+)
 def test_scrubbing_frees_what_is_remembered_elsewhere(
     pipe: tuple[int, int], keep: Callable[[int], object]
 ) -> None:
@@ -201,6 +211,34 @@ def test_scrubbing_frees_what_is_remembered_elsewhere(
             executor.submit(keep, pipe[1]).result()
         assert warm() == 1
         assert os.read(pipe[0], 10) == b"x"
+
+
+def test_what_the_scrub_frees_changes_nothing_behind_it() -> None:
+    for _ in range(2):
+        with InterpreterPoolExecutor(1, reuse=True) as executor:
+            assert executor.submit(hive_tasks.precisions).result() == (28, 28)
+            executor.submit(hive_tasks.leave_decimal_context).result()
+            assert executor.submit(hive_tasks.precisions).result() == (6, 7)
+        assert warm() == 1
+
+
+@pytest.mark.parametrize("add", [sys.addaudithook, hive_tasks.add_audit_hook])
+@pytest.mark.parametrize("reuse", [False, True])
+def test_a_worker_with_an_audit_hook_ends_with_its_executor(
+    add: Callable[[object], object], reuse: bool
+) -> None:
+    with InterpreterPoolExecutor(1, reuse=reuse) as executor:
+        executor.submit(add, id).result()
+    assert warm() == 0
+
+
+@pytest.mark.parametrize("hooks", [{}, {"before": 1}, {"after": id}])
+def test_hooks_for_a_fork_are_checked(hooks: dict[str, object]) -> None:
+    with InterpreterPoolExecutor(1) as executor, pytest.raises(TypeError) as caught:
+        executor.submit(os.register_at_fork, **hooks).result()  # type: ignore[arg-type]
+    with pytest.raises(TypeError) as expected:
+        os.register_at_fork(**hooks)  # type: ignore[arg-type]
+    assert str(caught.value) == str(expected.value)
 
 
 def test_nothing_monitors_a_scrubbed_worker(pipe: tuple[int, int]) -> None:
@@ -505,6 +543,60 @@ def test_a_late_thread_that_was_called_off_does_nothing(monkeypatch: pytest.Monk
         late[0].start()
         late[0].join()
         assert executor.stats().workers == 0
+
+
+def test_nobody_waits_for_a_thread_that_was_called_off_before_it_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prewarm(1, wait=True)
+    close_idle_workers()
+    called_off = threading.Event()
+    threads = []
+    start, run = WorkerThread.start, WorkerThread.run
+
+    def interrupted(thread: WorkerThread) -> None:
+        threads.append(thread)
+        start(thread)
+        raise KeyboardInterrupt
+
+    def late(thread: WorkerThread) -> None:
+        called_off.wait()
+        run(thread)
+
+    with InterpreterPoolExecutor(1) as executor:
+        monkeypatch.setattr(WorkerThread, "start", interrupted)
+        monkeypatch.setattr(WorkerThread, "run", late)
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(abs, -1)
+        called_off.set()
+        threads[0].join()
+        assert _hive.hive().threads() == []
+
+
+def test_closing_the_idle_workers_waits_for_one_that_has_just_been_idle_for_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unparked, closing = threading.Event(), threading.Event()
+    unpark, join = Hive.unpark, Hive._join
+
+    def unpark_slowly(hive: Hive, worker: WorkerThread) -> bool:
+        done = unpark(hive, worker)
+        if done:
+            unparked.set()
+            closing.wait()
+        return done
+
+    monkeypatch.setattr(Hive, "unpark", unpark_slowly)
+    set_idle_timeout(0)
+    prewarm(1)
+    unparked.wait()
+    (worker,) = _hive.hive().threads()
+    monkeypatch.setattr(Hive, "_join", lambda *args: (closing.set(), join(*args)))
+    close_idle_workers()
+    alive = worker.is_alive()
+    closing.set()
+    worker.join()
+    assert not alive
 
 
 class _SubmitsAtItsEnd:

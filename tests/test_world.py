@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import types
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -230,27 +229,6 @@ def test_what_an_initializer_has_set_outlasts_a_failure_to_load_something(
         assert executor.submit(os.getenv, "IX_TEST_INITIALIZED").result() == "yes"
     with InterpreterPoolExecutor(1, lane=lane) as executor:
         assert executor.submit(tasks.path).result() == sys.path
-
-
-def test_warning_filters_of_the_caller_apply_in_the_worker() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        with InterpreterPoolExecutor(max_workers=1) as executor:
-            assert executor.submit(tasks.warn, UserWarning).result() == "went on"
-            with pytest.raises(DeprecationWarning, match="from a task"):
-                executor.submit(tasks.warn, DeprecationWarning).result()
-
-
-def test_warning_filters_of_an_earlier_executor_are_gone() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        with InterpreterPoolExecutor(max_workers=1) as executor:
-            assert executor.submit(tasks.warn, UserWarning).result() == "went on"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        with InterpreterPoolExecutor(max_workers=1) as executor, pytest.raises(UserWarning):
-            executor.submit(tasks.warn, UserWarning).result()
 
 
 def test_the_thread_of_a_worker_has_its_name_inside_and_outside() -> None:

@@ -6,7 +6,7 @@ import contextvars
 import ctypes
 import datetime
 import decimal
-import importlib
+import importlib.util
 import os
 import sqlite3
 import subprocess
@@ -49,6 +49,18 @@ def environment() -> dict[str, str]:
 def warn(category: type[Warning]) -> str:
     warnings.warn("from a task", category, stacklevel=1)
     return "went on"
+
+
+def loaders(name: str) -> list[str]:
+    """Which classes load a module, as it says itself and as its spec says."""
+    module = importlib.import_module(name)
+    return [type(loader).__name__ for loader in (module.__loader__, module.__spec__.loader)]  # type: ignore[union-attr]
+
+
+def source_of(name: str) -> str:
+    """Find a module without loading it, and return its source."""
+    spec = importlib.util.find_spec(name)
+    return str(spec.loader.get_source(name))  # type: ignore[union-attr]
 
 
 def thread_names() -> tuple[str, list[str]]:

@@ -194,6 +194,17 @@ print("end of script")
     assert lines == [*["work"] * pending, "end of script"]
 
 
+def test_a_program_that_drops_the_packages_modules_ends_as_any_other(tmp_path: Path) -> None:
+    body = """
+InterpreterPoolExecutor(1).submit(abs, -1).result()
+for name in list(sys.modules):
+    if name.startswith("interp_executor"):
+        del sys.modules[name]
+print("end of script")
+"""
+    assert run(_script(tmp_path, body)).stdout == "end of script\n"
+
+
 def test_callbacks_run_before_the_program_ends(tmp_path: Path) -> None:
     body = """
 executor = InterpreterPoolExecutor(max_workers=1)

@@ -174,24 +174,36 @@ VIEWED = """\
 import os, sys, threading
 from interp_executor import InterpreterPoolExecutor
 
-def leave():
-    threading.Thread(target=threading.Event().wait).start()
+def hold_gil(go, held):
+    import ctypes
+    c = ctypes.PyDLL(None)
+    os.read(go, 1)
+    c.write(held, b"!", 1)
+    c.pause()
+
+def leave(wait, *args):
+    threading.Thread(target=wait, args=args).start()
     return memoryview(b"x" * 1_000_000)
 
 if __name__ == "__main__":
+    go, held = os.pipe(), os.pipe()
+    call = (hold_gil, go[0], held[1]) if sys.argv[1] == "gil" else (os.read, go[0], 1)
     with InterpreterPoolExecutor(1) as executor:
-        view = executor.submit(leave).result()
+        view = executor.submit(leave, *call).result()
         (worker,) = executor._threads
     if sys.argv[1] == "dropped":
         del view
         while not worker.ending:
             os.sched_yield()
+    elif sys.argv[1] == "gil":
+        os.write(go[1], b"!")
+        os.read(held[0], 1)
     print("over")
 """
 
 
 @leaves_interpreters
-@pytest.mark.parametrize("view", ["kept", "dropped"])
+@pytest.mark.parametrize("view", ["kept", "dropped", "gil"])
 def test_what_does_not_end_keeps_no_program_that_has_viewed_its_memory(
     tmp_path: Path, view: str
 ) -> None:

@@ -120,6 +120,34 @@ if __name__ == "__main__":
     ]
 
 
+def test_a_filter_for_a_class_of_the_script_comes_when_a_worker_needs_the_script(
+    tmp_path: Path,
+) -> None:
+    source = """\
+import warnings
+from interp_executor import InterpreterPoolExecutor
+
+class Mine(UserWarning):
+    pass
+
+def warn():
+    warnings.warn("from a task", Mine)
+
+print("loaded as", __name__)
+if __name__ == "__main__":
+    warnings.simplefilter("error", Mine)
+    with InterpreterPoolExecutor(1) as executor:
+        print(executor.submit(abs, -1).result(), flush=True)
+        print(type(executor.submit(warn).exception()) is Mine)
+"""
+    assert run(write(tmp_path / "script.py", source)).stdout.splitlines() == [
+        "loaded as __main__",
+        "1",
+        "loaded as __mp_main__",
+        "True",
+    ]
+
+
 def test_the_script_runs_once_in_each_worker_under_the_name_of_multiprocessing(
     tmp_path: Path,
 ) -> None:

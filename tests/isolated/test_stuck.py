@@ -231,6 +231,25 @@ sys.exit(3)
 
 
 @leaves_interpreters
+def test_ctrl_c_in_the_exit_hook_of_a_library_ends_the_program(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    body = """
+get_stuck(executor)
+pending = executor.submit(print, "must not run")
+atexit.register(lambda: print("pending:", not pending.done()))
+def wait():
+    print("ready", flush=True)
+    time.sleep(1000)
+threading._register_atexit(wait)  # runs before the executor's
+"""
+    code, out, err = _interrupt(programs, tmp_path, body)
+    assert (code, out) == (0, "pending: True\n")
+    assert err.count("Traceback") == 1
+    assert err.strip().endswith("KeyboardInterrupt:")
+
+
+@leaves_interpreters
 def test_impatience_changes_nothing(tmp_path: Path, programs: list[Program]) -> None:
     body = """
 futures = get_stuck(executor)

@@ -1,0 +1,125 @@
+"""Warning filters of the owner, in the worker: those for classes yet to be loaded above all."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import warning_tasks as tasks
+import world_tasks
+from warning_tasks import LeafWarning, RootWarning
+
+from interp_executor import InterpreterPoolExecutor
+
+LANES = pytest.mark.parametrize("lane", ["interpreter", "process"])
+
+
+@pytest.fixture(autouse=True)
+def filters() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        yield
+
+
+def test_warning_filters_of_the_caller_apply_in_the_worker() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        with InterpreterPoolExecutor(1) as executor:
+            assert executor.submit(world_tasks.warn, UserWarning).result() == "went on"
+            with pytest.raises(DeprecationWarning, match="from a task"):
+                executor.submit(world_tasks.warn, DeprecationWarning).result()
+
+
+def test_warning_filters_of_an_earlier_executor_are_gone() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with InterpreterPoolExecutor(1) as executor:
+            assert executor.submit(world_tasks.warn, UserWarning).result() == "went on"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with InterpreterPoolExecutor(1) as executor, pytest.raises(UserWarning):
+            executor.submit(world_tasks.warn, UserWarning).result()
+
+
+@LANES
+@pytest.mark.parametrize("name", ["RootWarning", "LeafWarning"])
+def test_a_filter_for_a_class_of_a_library_comes_with_the_library(lane: Any, name: str) -> None:
+    warnings.simplefilter("error", RootWarning)
+    with InterpreterPoolExecutor(1, lane=lane) as executor:
+        for _ in range(2):
+            with pytest.raises(RootWarning, match="from a task"):
+                executor.submit(tasks.warn_by_name, name).result()
+
+
+@LANES
+def test_filters_keep_their_order_whenever_their_classes_come(lane: Any) -> None:
+    warnings.simplefilter("error", UserWarning)
+    warnings.simplefilter("ignore", RootWarning)
+    warnings.simplefilter("always", LeafWarning)
+    warnings.simplefilter("ignore", LeafWarning.Inner)
+    with InterpreterPoolExecutor(1, lane=lane) as executor:
+        assert executor.submit(tasks.warn_by_name, "RootWarning").result() == "ignored"
+        assert executor.submit(tasks.warn_by_name, "LeafWarning").result() == "shown"
+        assert executor.submit(tasks.warn, LeafWarning.Inner).result() == "ignored"
+        with pytest.raises(UserWarning):
+            executor.submit(tasks.warn, UserWarning).result()
+
+
+@LANES
+def test_what_tasks_have_made_of_the_filters_stays(lane: Any) -> None:
+    warnings.simplefilter("error", RootWarning)
+    first = ("ignore", UserWarning)
+    with InterpreterPoolExecutor(1, "", warnings.simplefilter, first, lane=lane) as executor:
+        for _ in range(2):
+            assert executor.submit(tasks.warn).result() == "ignored"
+        executor.submit(warnings.resetwarnings).result()
+        assert executor.submit(tasks.warn).result() == "shown"
+
+
+@pytest.mark.parametrize("kinds", [(LeafWarning, BytesWarning), (BytesWarning, (LeafWarning,))])
+def test_one_filter_may_be_for_several_classes(kinds: Any) -> None:
+    warnings.simplefilter("ignore", kinds)
+    with InterpreterPoolExecutor(1) as executor:
+        assert executor.submit(tasks.warn).result() == "ignored"
+        assert executor.submit(tasks.warn, BytesWarning).result() == "ignored"
+        assert executor.submit(tasks.warn, RootWarning).result() == "shown"
+
+
+def test_a_filter_for_what_is_no_class_does_no_harm() -> None:
+    warnings.filters[:] = [("error", None, "no class", None, 0)]  # type: ignore[index]
+    with InterpreterPoolExecutor(1) as executor:
+        assert executor.submit(abs, -1).result() == 1
+
+
+def test_patterns_come_along() -> None:
+    warnings.filterwarnings("error", "from A task", RootWarning)
+    warnings.filterwarnings("ignore", "from elsewhere", LeafWarning)
+    with InterpreterPoolExecutor(1) as executor, pytest.raises(LeafWarning):
+        executor.submit(tasks.warn).result()
+
+
+def test_a_module_with_filters_loads_as_any_other() -> None:
+    warnings.simplefilter("ignore", RootWarning)
+    with InterpreterPoolExecutor(1) as executor:
+        assert executor.submit(tasks.reads_itself).result()
+        assert executor.submit(world_tasks.loaders, "warning_tasks").result() == [
+            "SourceFileLoader",
+            "SourceFileLoader",
+        ]
+
+
+def test_a_module_that_is_looked_for_first_has_its_filters_all_the_same() -> None:
+    warnings.simplefilter("ignore", RootWarning)
+    with InterpreterPoolExecutor(1) as executor:
+        source = executor.submit(world_tasks.source_of, "warning_tasks").result()
+        assert "reads_itself" in source
+        assert executor.submit(tasks.warn).result() == "ignored"
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_each_executor_has_the_filters_of_its_time(reuse: bool) -> None:
+    for action, seen in (("ignore", "ignored"), ("always", "shown"), ("ignore", "ignored")):
+        with warnings.catch_warnings(), InterpreterPoolExecutor(1, reuse=reuse) as executor:
+            warnings.simplefilter(action, RootWarning)  # type: ignore[arg-type]
+            assert executor.submit(tasks.warn).result() == seen

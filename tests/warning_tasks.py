@@ -1,0 +1,34 @@
+"""Warnings of a module that no worker loads before a task needs it; it reads a file as it loads."""
+
+import pkgutil
+import warnings
+
+data = pkgutil.get_data(__name__, "warning_tasks.py")
+
+
+class RootWarning(UserWarning):
+    """A class of a library's own."""
+
+
+class LeafWarning(RootWarning):
+    """A more special one."""
+
+    class Inner(UserWarning):
+        """One whose name has a dot."""
+
+
+def warn(category: type[Warning] = LeafWarning) -> str:
+    """Warn; return whether there was anything to see of it, as text."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.warn("from a task", category, stacklevel=1)
+    return "shown" if seen else "ignored"
+
+
+def warn_by_name(name: str) -> str:
+    """Warn with a class that only this module names."""
+    return warn(globals()[name])
+
+
+def reads_itself() -> bool:
+    """Whether the module has found its own file when it was loaded."""
+    return data is not None and b"reads_itself" in data
