@@ -41,7 +41,7 @@ def _kinds(category: "Any") -> "Iterator[tuple[str, str]]":
         for each in category:
             yield from _kinds(each)
     elif isinstance(category, type):
-        module = category.__module__
+        module = str(category.__module__)  # a class may have anything there
         yield "__main__" if module == "__mp_main__" else module, category.__qualname__
 
 
