@@ -155,6 +155,8 @@ class Hive:
             self._lingering.add(departure)
             if self.closed:
                 departure.hasten()
+        if self.closed:
+            self.watchdog.expect(departure)
 
     def end_lingering(self, departure: Departure) -> None:
         """Note that it waits no more, so that it is not hastened when it is gone."""
@@ -254,8 +256,11 @@ class Hive:
         with self._lock:
             self.closed = True
             pools = list(self._pools)
-            for departure in self._lingering:
+            departures = list(self._lingering)
+            for departure in departures:
                 departure.hasten()
+        for departure in departures:
+            self.watchdog.expect(departure)
         for pool in pools:
             pool.close()
         if not hurried:

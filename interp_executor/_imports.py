@@ -16,30 +16,31 @@ def when_imported(name: str, act: "Callable[[Any], None]") -> "Callable[[], None
     if module is not None:
         act(module)
         return lambda: None
-    finder = Finder(name, act)
+    finder = _Finder(name, act)
     sys.meta_path.insert(0, finder)
     return finder.withdraw
 
 
 class _Loader:
-    """Loads a module as its own loader does, and then acts on it; else it is its own loader."""
+    """Loads a module as its own loader does, and then acts on it."""
 
-    def __init__(self, loader: "Any", finder: "Finder") -> None:
+    def __init__(self, loader: "Any", act: "Callable[[Any], None]") -> None:
         self._loader = loader
-        self._finder = finder
+        self._act = act
 
-    def __getattr__(self, name: str) -> "Any":
-        return getattr(self._loader, name)
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
 
     def exec_module(self, module: "ModuleType") -> None:
-        spec = module.__spec__
-        if spec is not None:  # before its code runs, which may ask the loader for more
-            spec.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        self._finder.found(module)
+        spec = module.__spec__
+        if spec is not None:
+            spec.loader = module.__loader__ = self._loader
+        self._act(module)
 
 
-class Finder:
+class _Finder:
     """Waits for the import of one module, once."""
 
     def __init__(self, name: str, act: "Callable[[Any], None]") -> None:
@@ -47,27 +48,18 @@ class Finder:
         self._act = act
 
     def withdraw(self) -> None:
-        """Wait no more."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-
-    def found(self, module: "ModuleType") -> None:
-        """Act on the module, if it has been imported rather than merely run."""
-        if self._name in sys.modules:
-            self.withdraw()
-            self._act(module)
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None", target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        """Find it as those do that come after this finder."""
-        following = iter(sys.meta_path[:])
-        if name != self._name or self not in following:  # which goes up to this one
+        if name != self._name:
             return None
-        for finder in following:
+        self.withdraw()
+        for finder in sys.meta_path:
             spec = finder.find_spec(name, path, target)
             if spec is not None:
-                if hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader, self)  # type: ignore[assignment]
+                spec.loader = _Loader(spec.loader, self._act)  # type: ignore[assignment]
                 return spec
         return None

@@ -122,9 +122,8 @@ class Departure:
         return self._thread.computed()
 
     def hasten(self) -> None:
-        """At the owner's exit: have the worker wait for nobody, and the watchdog see to it."""
+        """Have the worker wait for nobody any more."""
         self._thread.worker.dismiss()
-        self._hive.watchdog.expect(self)
 
     def end(self) -> None:
         """Note that the interpreter has ended, or is to stay. Context: the worker's thread."""

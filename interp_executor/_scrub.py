@@ -15,7 +15,7 @@ import gc
 import os
 import sys
 
-from interp_executor import _imports, _native, _output, _worker
+from interp_executor import _native, _output, _worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class _Birth:
         self.modules = frozenset(sys.modules)
         self.main: ModuleType = sys.modules["__main__"]
         self.hooks: tuple[Any, ...] = tuple(getattr(sys, name) for name in _HOOKS)
-        self.meta_path: tuple[Any, ...] = _finders()
+        self.meta_path: tuple[Any, ...] = tuple(sys.meta_path)
         self.path_hooks: tuple[Any, ...] = tuple(sys.path_hooks)
         self.callbacks = atexit._ncallbacks()
         self.settings = _settings()
@@ -67,11 +67,6 @@ _SETTINGS: "tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...]" = (
 
 def _settings() -> "tuple[Any, ...]":
     return tuple(tell() for tell, _ in _SETTINGS)
-
-
-def _finders() -> "tuple[Any, ...]":
-    """Return what finds modules, but for what this package waits with until one is imported."""
-    return tuple(each for each in sys.meta_path if not isinstance(each, _imports.Finder))
 
 
 _birth: _Birth | None = None
@@ -155,7 +150,7 @@ def is_clean() -> bool:
         and all(name in birth.modules or _is_ours(name) for name in sys.modules)
         and sys.modules["__main__"] is birth.main
         and _same(birth.hooks, (getattr(sys, name) for name in _HOOKS))
-        and _same(birth.meta_path, _finders())
+        and _same(birth.meta_path, sys.meta_path)
         and _same(birth.path_hooks, sys.path_hooks)
         and birth.settings == _settings()
         and birth.reducers == copyreg.dispatch_table
@@ -199,7 +194,6 @@ def scrub() -> bool:
     _drop_user_modules(_birth)
     gc.collect()
     _restore(_birth)  # whatever has been freed may have changed something
-    _worker.apply_world()
     _worker.came_by_value = False
     return _thread._count() == 0 and _output.is_whole() and not _is_audited
 
@@ -208,6 +202,7 @@ def _restore(birth: _Birth) -> None:
     _renew_context()
     _restore_hooks(birth)
     _restore_stdlib()
+    _worker.apply_world()
 
 
 def _run_exit_callbacks() -> None:
@@ -259,8 +254,7 @@ def _renew_context() -> None:
 def _restore_hooks(birth: _Birth) -> None:
     for name, value in zip(_HOOKS, birth.hooks, strict=True):
         setattr(sys, name, value)
-    ours = [each for each in sys.meta_path if isinstance(each, _imports.Finder)]
-    sys.meta_path[:] = [*ours, *birth.meta_path]
+    sys.meta_path[:] = birth.meta_path
     sys.path_hooks[:] = birth.path_hooks
     sys.path_importer_cache.clear()
     sys.settrace(None)

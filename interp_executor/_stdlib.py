@@ -71,6 +71,7 @@ def _ctypes(ctypes: "Any") -> None:
         for pointed in cache.keys() - {None}:
             if getattr(pointed, "__module__", "").partition(".")[0] not in sys.stdlib_module_names:
                 del cache[pointed]
+    ctypes._c_functype_cache.clear()
 
 
 def _asyncio(events: "Any") -> None:

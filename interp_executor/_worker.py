@@ -124,7 +124,7 @@ def is_as_the_world() -> bool:
     return (
         tuple(sys.path) == _world["path"]
         and sys.argv == _world["argv"]
-        and _filters.is_as_given()
+        and _filters.are(_world["filters"])
         and _world["environ"] in (None, environ())
     )
 
@@ -210,7 +210,6 @@ def load_main() -> object:
         raise RuntimeError(
             "the main script is still being loaded: what it defines cannot be used yet"
         )
-    from interp_executor import _filters
     from interp_executor._main import load
 
     loading_main = True
@@ -218,7 +217,6 @@ def load_main() -> object:
         main = load(*_world["main"])
     finally:
         loading_main = False
-    _filters.add("__main__")
     return main
 
 

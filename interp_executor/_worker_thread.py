@@ -299,8 +299,10 @@ class WorkerThread(OwnThread):
         departure = Departure(self, self._hive, patience)
         try:
             self._hive.begin_lingering(departure)
-            self.worker.linger()
-            self._hive.end_lingering(departure)
+            try:
+                self.worker.linger()
+            finally:
+                self._hive.end_lingering(departure)
             if not kept:
                 self.ending = True
                 self._hive.watchdog.expect(departure)

@@ -378,6 +378,19 @@ def keep_in_overloads(fd: int) -> None:
         function.told = told  # type: ignore[attr-defined]
 
 
+def keep_in_filter(fd: int) -> None:
+    """Have warnings remember a class of this module."""
+    kind = type("Kind", (UserWarning,), {"told": Telling(fd, b"x")})
+    warnings.simplefilter("ignore", kind)
+
+
+def keep_in_function_type(fd: int) -> None:
+    """Have ctypes remember a class of this module for a type of functions."""
+    import ctypes
+
+    ctypes.CFUNCTYPE(type("Kind", (ctypes.c_int,), {"told": Telling(fd, b"x")}))
+
+
 def keep_in_reducer(fd: int) -> None:
     """Have copyreg remember an object for a class of the standard library."""
     import copyreg

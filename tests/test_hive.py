@@ -200,6 +200,8 @@ def test_scrubbing_leaves_the_standard_library_its_ways_to_pickle() -> None:
         hive_tasks.keep_in_ctypes,
         hive_tasks.keep_in_overloads,
         hive_tasks.keep_in_reducer,
+        hive_tasks.keep_in_filter,
+        hive_tasks.keep_in_function_type,
     ],
 )
 def test_scrubbing_frees_what_is_remembered_elsewhere(

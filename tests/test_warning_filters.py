@@ -1,4 +1,4 @@
-"""Warning filters of the owner, in the worker: those for classes yet to be loaded above all."""
+"""Warning filters of the owner, in the worker: those for classes of libraries above all."""
 
 import warnings
 from collections.abc import Iterator
@@ -86,10 +86,19 @@ def test_one_filter_may_be_for_several_classes(kinds: Any) -> None:
         assert executor.submit(tasks.warn, RootWarning).result() == "shown"
 
 
-def test_a_filter_for_what_is_no_class_does_no_harm() -> None:
-    warnings.filters[:] = [("error", None, "no class", None, 0)]  # type: ignore[index]
+class _Pattern:
+    def match(self, text: str) -> bool:
+        return "task" in text
+
+
+@pytest.mark.parametrize(
+    "odd", [("error", None, "no class", None, 0), ("error", _Pattern(), UserWarning, None, 0)]
+)
+def test_a_filter_that_cannot_cross_stays_behind_alone(odd: Any) -> None:
+    warnings.simplefilter("ignore", UserWarning)
+    warnings.filters.insert(0, odd)  # type: ignore[attr-defined]
     with InterpreterPoolExecutor(1) as executor:
-        assert executor.submit(abs, -1).result() == 1
+        assert executor.submit(tasks.warn).result() == "ignored"
 
 
 def test_patterns_come_along() -> None:
@@ -99,22 +108,18 @@ def test_patterns_come_along() -> None:
         executor.submit(tasks.warn).result()
 
 
-def test_a_module_with_filters_loads_as_any_other() -> None:
-    warnings.simplefilter("ignore", RootWarning)
+def test_a_module_that_comes_while_all_is_ignored_has_its_filters_afterwards() -> None:
+    warnings.simplefilter("error", RootWarning)
     with InterpreterPoolExecutor(1) as executor:
-        assert executor.submit(tasks.reads_itself).result()
-        assert executor.submit(world_tasks.loaders, "warning_tasks").result() == [
-            "SourceFileLoader",
-            "SourceFileLoader",
-        ]
+        executor.submit(world_tasks.import_quietly, "warning_tasks").result()
+        assert isinstance(executor.submit(tasks.warn).exception(), RootWarning)
 
 
-def test_a_module_that_is_looked_for_first_has_its_filters_all_the_same() -> None:
-    warnings.simplefilter("ignore", RootWarning)
+def test_an_executor_within_a_task_has_the_filters_too() -> None:
+    warnings.simplefilter("error", RootWarning)
     with InterpreterPoolExecutor(1) as executor:
-        source = executor.submit(world_tasks.source_of, "warning_tasks").result()
-        assert "reads_itself" in source
-        assert executor.submit(tasks.warn).result() == "ignored"
+        error = executor.submit(world_tasks.error_of_nested, "warning_tasks", "warn").result()
+    assert isinstance(error, RootWarning)
 
 
 @pytest.mark.parametrize("reuse", [False, True])

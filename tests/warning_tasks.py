@@ -1,9 +1,6 @@
-"""Warnings of a module that no worker loads before a task needs it; it reads a file as it loads."""
+"""Warnings of a module that no worker loads before a task needs it."""
 
-import pkgutil
 import warnings
-
-data = pkgutil.get_data(__name__, "warning_tasks.py")
 
 
 class RootWarning(UserWarning):
@@ -27,8 +24,3 @@ def warn(category: type[Warning] = LeafWarning) -> str:
 def warn_by_name(name: str) -> str:
     """Warn with a class that only this module names."""
     return warn(globals()[name])
-
-
-def reads_itself() -> bool:
-    """Whether the module has found its own file when it was loaded."""
-    return data is not None and b"reads_itself" in data

@@ -6,7 +6,7 @@ import contextvars
 import ctypes
 import datetime
 import decimal
-import importlib.util
+import importlib
 import os
 import sqlite3
 import subprocess
@@ -51,16 +51,19 @@ def warn(category: type[Warning]) -> str:
     return "went on"
 
 
-def loaders(name: str) -> list[str]:
-    """Which classes load a module, as it says itself and as its spec says."""
-    module = importlib.import_module(name)
-    return [type(loader).__name__ for loader in (module.__loader__, module.__spec__.loader)]  # type: ignore[union-attr]
+def import_quietly(name: str) -> None:
+    """Import a module as those do whom its warnings are too many."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module(name)
 
 
-def source_of(name: str) -> str:
-    """Find a module without loading it, and return its source."""
-    spec = importlib.util.find_spec(name)
-    return str(spec.loader.get_source(name))  # type: ignore[union-attr]
+def error_of_nested(module: str, name: str) -> BaseException | None:
+    """What a function raises in an executor of this task's."""
+    from interp_executor import InterpreterPoolExecutor
+
+    with InterpreterPoolExecutor(1) as executor:
+        return executor.submit(eval, f"__import__({module!r}).{name}()").exception()
 
 
 def thread_names() -> tuple[str, list[str]]:
