@@ -44,9 +44,8 @@ def serve(end: socket.socket, name: str, world: bytes, levels: _output.Levels | 
     """Answer what the owner asks until it closes the other end.
 
     A question is the name of a function here and its arguments, the last of which comes in memory.
-    The answer is whether it returned, and what it returned or raised; before it, with None in the
-    first place, comes what tasks have written, if the owner has asked for that by the levels of
-    its loggers.
+    The answer is whether it returned, and what it returned or raised; before it, as words, comes
+    what tasks have written, if the owner has asked for that by the levels of its loggers.
     """
     _start(end, name, world)
     if levels is not None:
@@ -157,7 +156,7 @@ def _tell(data: bytes) -> bool:
         return False
     _telling, _interrupted = True, False
     try:
-        _channel.send((None, data))
+        _channel.say(data)
     except ConnectionError:
         return False  # the owner has ended, and so does this process soon
     finally:

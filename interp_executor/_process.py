@@ -19,7 +19,7 @@ import threading
 import weakref
 
 from interp_executor import _child, _forward, _native, _outcome, _process_end, _serialize, _world
-from interp_executor._channel import Channel, LargeFailed
+from interp_executor._channel import Channel, LargeFailed, WordsLost
 from interp_executor._errors import ProcessCrashError
 from interp_executor._lane import VALUE, Call, InitializerFailed, ProcessUnavailable
 from interp_executor._process_end import ProcessEnd
@@ -162,12 +162,16 @@ class WorkerProcess:
     def _receive(self, channel: Channel) -> tuple[bool, Any, Large]:
         """Return the process's answer, and deliver what it has to say before."""
         while True:
-            (ok, answer), large = channel.receive()
+            try:
+                (ok, answer), large = channel.receive()
+            except WordsLost as error:
+                _native.report_unraisable(error, self._pool)
+                continue
             if ok is not None:
                 return ok, answer, large
             self._deliver(answer)
 
-    def _deliver(self, output: bytes) -> None:
+    def _deliver(self, output: bytearray) -> None:
         """Write and log what tasks have; a stream that fails does not fail the task."""
         end = self._end
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import output_tasks
 import pytest
 
-from interp_executor import InterpreterPoolExecutor, ProcessCrashError
+from interp_executor import InterpreterPoolExecutor, ProcessCrashError, _channel
 
 
 @pytest.fixture(params=["interpreter", "process"])
@@ -235,6 +235,27 @@ def test_a_stream_that_fails_does_not_fail_the_task(
     monkeypatch.setattr("sys.unraisablehook", lambda failure: failures.append(failure.exc_value))
     assert forwarding.submit(output_tasks.say, "lost").result() is None
     assert [str(failure) for failure in failures] == ["no space"]
+
+
+def test_output_there_is_no_memory_for_is_reported_and_costs_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Scarce(bytearray):
+        def __init__(self, length: int) -> None:
+            if length > 1 << 20:
+                raise MemoryError
+            super().__init__(length)
+
+    failures: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda failure: failures.append(failure.exc_value))
+    monkeypatch.setattr(_channel, "bytearray", Scarce, raising=False)
+    with InterpreterPoolExecutor(1, lane="process", forward_output=True) as executor:
+        lost = executor.submit(output_tasks.write_and_count, "x" * (2 << 20))
+        assert lost.result() == 2 << 20
+        assert executor.submit(abs, -1).result() == 1
+        assert list(executor.map(abs, range(-3, 0))) == [3, 2, 1]
+    (failure,) = failures
+    assert "printed or logged, which is lost" in str(failure)
 
 
 def test_what_a_process_wrote_before_it_died_is_there(
