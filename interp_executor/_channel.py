@@ -17,6 +17,8 @@ import pickle
 import socket
 import struct
 
+from interp_executor import _native
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,8 +79,12 @@ class Channel:
                 os.close(file)
 
     def say(self, words: bytes) -> None:
-        """Send words, which come as they are before a message that the other end waits for."""
-        self._send(words, (), True)
+        """Send words, which come as they are before a message that the other end waits for.
+
+        A handler of signals that raises does so before or after: the end of words that had begun
+        would be waited for for ever.
+        """
+        _native.send_whole(self._socket.fileno(), _HEADER.pack(len(words), True) + words)
 
     def receive(self) -> tuple[Any, Large]:
         """Return a message and the memory that came with it, which may be written to.
@@ -120,9 +126,9 @@ class Channel:
         """Close it, if that has not been done."""
         self.close()
 
-    def _send(self, data: bytes, files: Sequence[int], are_words: bool = False) -> None:
+    def _send(self, data: bytes, files: Sequence[int]) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
-        header = _HEADER.pack(len(data), are_words)
+        header = _HEADER.pack(len(data), False)
         sent = self._write([header, data], rights) - len(header)
         left = memoryview(header[sent:] + data if sent < 0 else data)[max(sent, 0) :]
         while left:

@@ -1,15 +1,21 @@
 """forward_output=True: what workers print and log reaches the owner's streams and loggers."""
 
 import _thread
+import contextlib
 import io
 import logging
 import multiprocessing
 import os
 import queue
+import select
+import signal
+import socket
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import output_tasks
 import pytest
@@ -256,6 +262,36 @@ def test_output_there_is_no_memory_for_is_reported_and_costs_no_answer(
         assert list(executor.map(abs, range(-3, 0))) == [3, 2, 1]
     (failure,) = failures
     assert "printed or logged, which is lost" in str(failure)
+
+
+def test_a_handler_of_signals_that_raises_leaves_no_output_half_sent() -> None:
+    def raise_(*_: object) -> NoReturn:
+        raise TimeoutError
+
+    def read_when_it_has_begun() -> None:
+        begun = select.poll()
+        begun.register(theirs, select.POLLIN)
+        begun.poll()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        received.extend(near.receive()[0] for _ in range(2))
+
+    ours, theirs = socket.socketpair()
+    received: list[object] = []
+    previous = signal.signal(signal.SIGALRM, raise_)
+    with (
+        contextlib.closing(_channel.Channel(theirs)) as near,
+        contextlib.closing(_channel.Channel(ours)) as far,
+    ):
+        reader = threading.Thread(target=read_when_it_has_begun, daemon=True)
+        reader.start()
+        try:
+            with pytest.raises(TimeoutError):
+                far.say(b"x" * (4 << 20))
+        finally:
+            signal.signal(signal.SIGALRM, previous)
+        far.send("answer")
+        reader.join(60)
+    assert received == [(None, b"x" * (4 << 20)), "answer"]
 
 
 def test_what_a_process_wrote_before_it_died_is_there(
