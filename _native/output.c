@@ -16,10 +16,14 @@ ix_output_begin_child(void)
     pthread_mutex_init(&writing, NULL);
 }
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS: _channel.py has set an option of the socket */
+#endif
+
 static ssize_t
 send_some(int fd, const void *data, size_t length)
 {
-    return send(fd, data, length, 0);
+    return send(fd, data, length, MSG_NOSIGNAL);
 }
 
 /* By write() or the like, and past all signals. Context: no GIL. Returns 0, or an errno. */

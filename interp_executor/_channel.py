@@ -16,6 +16,7 @@ import os
 import pickle
 import socket
 import struct
+import sys
 
 from interp_executor import _native
 
@@ -34,6 +35,8 @@ _ALIGNMENT = 64  # bytes: what arrays of numbers like, and no more than a line o
 _HAS_MEMORY_FILES = hasattr(os, "memfd_create")
 _ROOM = socket.CMSG_SPACE(array.array("i").itemsize)  # for one descriptor
 _FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # no child of ours inherits it
+_NO_SIGPIPE = getattr(socket, "MSG_NOSIGNAL", 0)  # which may end the program
+_SO_NOSIGPIPE = 0x1022
 
 
 class LargeFailed(OSError):
@@ -62,7 +65,10 @@ class Channel:
     def __init__(self, end: socket.socket, wait: Callable[[bool], None] | None = None) -> None:
         self._socket = end
         self._wait = wait
-        self._send_flags = 0 if wait is None else socket.MSG_DONTWAIT
+        self._send_flags = _NO_SIGPIPE | (0 if wait is None else socket.MSG_DONTWAIT)
+        if sys.platform == "darwin":  # which has an option in place of that flag
+            with contextlib.suppress(OSError):  # the other end is closed, and a send will tell
+                end.setsockopt(socket.SOL_SOCKET, _SO_NOSIGPIPE, 1)
 
     def send(self, message: object, large: Sequence[Buffer] = ()) -> None:
         """Send a message and contiguous memory that goes with it."""
