@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from interp_executor._pool import Pool
 
 
-_started: weakref.WeakSet[multiprocessing.process.BaseProcess] = weakref.WeakSet()
 _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
 
 
@@ -50,8 +49,6 @@ def _begin_child() -> None:
     _process_end.begin_child()
     for channel in list(_channels):
         channel.close()  # or they would not learn of the parent's end
-    children: set[Any] = getattr(multiprocessing.process, "_children", set())
-    children.difference_update(_started)
 
 
 os.register_at_fork(after_in_child=_begin_child)
@@ -328,7 +325,7 @@ class WorkerProcess:
             )
             with _without_a_false_main():
                 process.start()
-        _started.add(process)
+                _keep_from_multiprocessing(process)
         with self._lock:
             self._process = process
             if self._is_unwanted():
@@ -448,6 +445,16 @@ def _epitaph(end: ProcessEnd | None) -> str:
     if end is None:
         return "the fork server, which starts processes, ended"
     return end.epitaph()
+
+
+def _keep_from_multiprocessing(process: multiprocessing.process.BaseProcess) -> None:
+    """Have nobody but its worker take the exit status of a process, or wait for its end.
+
+    multiprocessing takes the status of all children that it knows whenever it starts one, makes up
+    one where their fork server has ended, and joins them at the exit, idle ones too.
+    """
+    children: set[Any] = getattr(multiprocessing.process, "_children", set())
+    children.discard(process)
 
 
 @contextlib.contextmanager

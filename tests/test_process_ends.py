@@ -1,5 +1,6 @@
 """How processes of the process lane end, and what becomes of those that do not."""
 
+import gc
 import io
 import logging
 import multiprocessing
@@ -15,6 +16,7 @@ from typing import Any
 
 import lane_tasks as tasks
 import pytest
+from buffer_tasks import descriptors
 from contract.rig import Gate, Inbox
 from contract.tasks import hold
 
@@ -237,6 +239,23 @@ def test_a_fork_of_the_owner_keeps_no_process(
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     assert caplog.text == ""
+
+
+def test_a_program_that_ignores_the_ends_of_its_children_keeps_nothing_of_them() -> None:
+    context = multiprocessing.get_context("spawn")
+    previous = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with InterpreterPoolExecutor(1, lane="process", mp_context=context) as executor:
+            executor.submit(tasks.double, 1).result(PATIENCE)
+            gc.collect()
+            before = descriptors()
+            for _ in range(2):
+                assert executor.submit(tasks.abort).exception(PATIENCE) is not None
+                executor.submit(tasks.double, 1).result(PATIENCE)
+            gc.collect()
+            assert descriptors() == before
+    finally:
+        signal.signal(signal.SIGCHLD, previous)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the system tells of no children")

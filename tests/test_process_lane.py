@@ -15,6 +15,7 @@ import pytest
 from contract.rig import Gate, Inbox
 from contract.tasks import hold, pass_gate, perform
 from isolated.script import run
+from leftovers import children
 from stops import Held
 
 from interp_executor import (
@@ -50,11 +51,11 @@ def test_a_worker_keeps_its_process(lane: InterpreterPoolExecutor) -> None:
 
 
 def test_the_process_goes_with_the_executor() -> None:
-    before = set(multiprocessing.active_children())
+    before = children()
     with InterpreterPoolExecutor(2) as executor:
         executor.with_options(lane="process").submit(tasks.process).result()
-        assert set(multiprocessing.active_children()) != before
-    assert set(multiprocessing.active_children()) == before
+        assert children() != before
+    assert children() == before
     assert executor.stats().processes == 0
 
 

@@ -180,10 +180,13 @@ def report():
     assert run(_script(tmp_path, body)).stdout == "True 9\n"
 
 
+@pytest.mark.parametrize("lane", [None, "process"])
 @pytest.mark.parametrize("pending", [False, True])
-def test_a_program_may_run_its_exit_handlers_itself(tmp_path: Path, pending: bool) -> None:
+def test_a_program_may_run_its_exit_handlers_itself(
+    tmp_path: Path, pending: bool, lane: str | None
+) -> None:
     body = f"""
-executor = InterpreterPoolExecutor(1)
+executor = InterpreterPoolExecutor(1, lane={lane!r})
 executor.submit(abs, -1).result()
 if {pending}:
     executor.submit(slow_say, "work")
