@@ -18,7 +18,7 @@ import sys
 import threading
 import weakref
 
-from interp_executor import _child, _forward, _native, _outcome, _process_end, _serialize, _world
+from interp_executor import _child, _forward, _native, _outcome, _serialize, _world
 from interp_executor._channel import Channel, LargeFailed, WordsLost
 from interp_executor._errors import ProcessCrashError
 from interp_executor._lane import VALUE, Call, InitializerFailed, ProcessUnavailable
@@ -43,10 +43,15 @@ if TYPE_CHECKING:
 
 _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
 
+# Held to start a process and to keep it from multiprocessing, which looks for the exit statuses of
+# all others as it starts one; and while the main module lacks its file.
+_starting = threading.RLock()
+
 
 def _begin_child() -> None:
     """Let go, in a forked child, of processes that only its parent can wait for and talk to."""
-    _process_end.begin_child()
+    global _starting
+    _starting = threading.RLock()  # its holder may not have come along
     for channel in list(_channels):
         channel.close()  # or they would not learn of the parent's end
 
@@ -323,7 +328,7 @@ class WorkerProcess:
             process = self._context.Process(
                 target=_child.serve, args=(theirs, self._name, self._world, levels), name=self._name
             )
-            with _without_a_false_main():
+            with _starting, _without_a_false_main():
                 process.start()
                 _keep_from_multiprocessing(process)
         with self._lock:
@@ -465,12 +470,11 @@ def _without_a_false_main() -> Iterator[None]:
     """
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
-    with _process_end.children_lock:
-        if main is None or file is None or _serialize.find_main() is not None:
-            yield
-            return
-        del main.__file__
-        try:
-            yield
-        finally:
-            main.__file__ = file
+    if main is None or file is None or _serialize.find_main() is not None:
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from contract.tasks import hold
 
 from interp_executor import InterpreterPoolExecutor
 from interp_executor._process import WorkerProcess
+from interp_executor._process_end import ProcessEnd
 
 PATIENCE = 60
 GRACE = 2.0  # seconds: the least that what tasks have left behind is waited for
@@ -126,6 +128,40 @@ def test_kill_workers_ends_a_process_that_does_not_end(
         one.shutdown()
     assert not is_there(process)
     assert caplog.text == ""
+
+
+def test_kill_workers_does_not_wait_for_the_start_of_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    starts, goes_on, ends = threading.Event(), threading.Event(), threading.Event()
+    start, wait = BaseProcess.start, ProcessEnd.wait
+
+    def start_late(process: BaseProcess) -> None:
+        starts.set()
+        goes_on.wait(PATIENCE)
+        start(process)
+
+    def tell_and_wait(end: ProcessEnd) -> None:
+        ends.set()
+        wait(end)
+
+    killed = InterpreterPoolExecutor(1, lane="process")
+    killed.submit(tasks.leave_thread).result(PATIENCE)
+    monkeypatch.setattr(BaseProcess, "start", start_late)
+    monkeypatch.setattr(ProcessEnd, "wait", tell_and_wait)
+    with InterpreterPoolExecutor(1, lane="process") as other:
+        future = other.submit(tasks.double, 1)
+        assert starts.wait(PATIENCE)
+        killed.shutdown(wait=False)
+        assert ends.wait(PATIENCE)
+        kills = threading.Thread(target=killed.kill_workers)
+        kills.start()
+        kills.join(PATIENCE / 2)
+        waits = kills.is_alive()
+        goes_on.set()
+        assert not waits
+        assert future.result(PATIENCE) == 2
+    killed.shutdown()
 
 
 def test_kill_workers_says_that_the_process_of_a_task_has_ended(
