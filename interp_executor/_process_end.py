@@ -47,6 +47,7 @@ class ProcessEnd:
         self._process = process  # None once it is over: it keeps descriptors
         self._pid: int = process.pid
         self._exit_code: int | None = None  # None if somebody else has taken it, too
+        self._given_up = False  # by the watchdog
         self._served = served
         self._name = name
         self._lock = threading.RLock()  # a handler of signals may interrupt its holder, and kill
@@ -96,6 +97,8 @@ class ProcessEnd:
         if self.orphaned:
             return "the fork server ended, and with it the process that ran the task"
         code = self._exit_code
+        if self._given_up and code in (None, -signal.SIGKILL):
+            return "the process that ran the task closed its connection, went on, and was killed"
         if code is None:
             return "the process that ran the task ended unexpectedly"
         if code >= 0:
@@ -121,6 +124,7 @@ class ProcessEnd:
 
     def give_up(self) -> None:
         """End the process, since it does not come to its end."""
+        self._given_up = True
         try:
             _LOGGER.warning(
                 "the process of %s has been killed: threads, exit callbacks or processes that its "

@@ -21,7 +21,7 @@ from buffer_tasks import descriptors
 from contract.rig import Gate, Inbox
 from contract.tasks import hold
 
-from interp_executor import InterpreterPoolExecutor
+from interp_executor import InterpreterPoolExecutor, ProcessCrashError
 from interp_executor._process import WorkerProcess
 from interp_executor._process_end import ProcessEnd
 
@@ -253,6 +253,15 @@ def test_a_process_that_has_closed_its_way_is_stopped(
     with within(GRACE):
         one.shutdown()
     assert not is_there(process)
+
+
+def test_a_process_that_has_closed_its_way_and_is_idle_is_said_to_have_done_so(
+    one: InterpreterPoolExecutor,
+) -> None:
+    error = one.submit(tasks.close_all_and_sleep).exception(PATIENCE)
+    one.shutdown()
+    assert isinstance(error, ProcessCrashError)
+    assert str(error).endswith("closed its connection, went on, and was killed")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
