@@ -64,6 +64,7 @@ class Channel:
 
     def __init__(self, end: socket.socket, wait: Callable[[bool], None] | None = None) -> None:
         self._socket = end
+        end.setblocking(True)  # whatever the program has for new sockets: setdefaulttimeout()
         self._wait = wait
         self._send_flags = _NO_SIGPIPE | (0 if wait is None else socket.MSG_DONTWAIT)
         if sys.platform == "darwin":  # which has an option in place of that flag

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import socket
 import sys
 import threading
 import time
@@ -234,6 +235,21 @@ def test_an_unknown_lane_is_refused(executor: InterpreterPoolExecutor) -> None:
 def test_a_given_context_starts_the_processes() -> None:
     with InterpreterPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         assert executor.with_options(lane="process").submit(tasks.process).result() != os.getpid()
+
+
+def test_a_default_timeout_of_sockets_is_not_for_processes(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    socket.setdefaulttimeout(60)
+    try:
+        with InterpreterPoolExecutor(
+            1, lane="process", mp_context=multiprocessing.get_context("spawn")
+        ) as executor:
+            process = executor.submit(tasks.process).result(PATIENCE)
+            assert executor.submit(tasks.process).result(PATIENCE) == process
+    finally:
+        socket.setdefaulttimeout(None)
+    assert capfd.readouterr().err == ""
 
 
 def test_an_executor_is_made_while_another_thread_imports_multiprocessing(
