@@ -50,9 +50,12 @@ def serve(end: socket.socket, name: str, world: bytes, levels: _output.Levels | 
     _start(end, name, world)
     if levels is not None:
         _output.forward(levels, _tell)
-    ready = _greet()
-    while ready and _answer():
-        _child.let_go()
+    try:
+        ready = _greet()
+        while ready and _answer():
+            _child.let_go()
+    finally:  # a handler of signals, which a task has left behind, may raise
+        _channel.hang_up()  # threads may keep the process, and the owner would wait for answers
     if levels is not None:
         _output.forward(None)  # exit callbacks may print
 

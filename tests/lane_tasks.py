@@ -137,6 +137,16 @@ def leave_thread() -> int:
     return os.getpid()
 
 
+def leave_thread_and_handler() -> int:
+    """Leave a handler of SIGALRM that raises, too."""
+    signal.signal(signal.SIGALRM, _raise)
+    return leave_thread()
+
+
+def _raise(*_: object) -> NoReturn:
+    raise TimeoutError
+
+
 def leave_process(pid_file: Path) -> int:
     """Leave a process behind that does not end; return this one."""
     child = multiprocessing.get_context("spawn").Process(target=signal.pause)

@@ -255,6 +255,17 @@ def test_a_process_that_has_closed_its_way_is_stopped(
     assert not is_there(process)
 
 
+def test_a_signal_handler_that_ends_the_answers_of_a_process_leaves_nobody_waiting(
+    one: InterpreterPoolExecutor,
+) -> None:
+    process = one.submit(tasks.leave_thread_and_handler).result(PATIENCE)
+    os.kill(process, signal.SIGALRM)
+    error = one.submit(tasks.process).exception(PATIENCE)
+    assert error is None or isinstance(error, ProcessCrashError)  # it may have been asked before
+    assert one.submit(tasks.process).result(PATIENCE) != process
+    one.shutdown()
+
+
 def test_a_process_that_has_closed_its_way_and_is_idle_is_said_to_have_done_so(
     one: InterpreterPoolExecutor,
 ) -> None:
