@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing.process
+import multiprocessing.util
 import os
 import select
 import socket
@@ -18,7 +19,7 @@ import sys
 import threading
 import weakref
 
-from interp_executor import _child, _forward, _native, _outcome, _serialize, _world
+from interp_executor import _child, _forward, _hive, _native, _outcome, _serialize, _world
 from interp_executor._channel import Channel, LargeFailed, WordsLost
 from interp_executor._errors import ProcessCrashError
 from interp_executor._lane import VALUE, Call, InitializerFailed, ProcessUnavailable
@@ -57,6 +58,9 @@ def _begin_child() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_child)
+# Before multiprocessing's exit callback, which begins with these, takes the way to its fork server
+# away: what is pending may need another process.
+multiprocessing.util.Finalize(None, _hive.close_late, exitpriority=100)
 
 
 class WorkerProcess:
