@@ -199,6 +199,9 @@ PyDoc_STRVAR(unraisablehook_doc, "unraisablehook($module, unraisable, /)\n--\n\n
 PyDoc_STRVAR(write_whole_doc, "write_whole($module, fd, data, /)\n--\n\n"
 "Write all of data to a file descriptor, apart from what other interpreters write by this function.");
 
+PyDoc_STRVAR(send_whole_doc, "send_whole($module, socket, data, /)\n--\n\n"
+"Send all of data to a socket, which is named by its descriptor, before any handler of signals may run and raise.");
+
 static PyMethodDef module_methods[] = {
     {"knows_runtime", knows_runtime, METH_NOARGS, knows_runtime_doc},
     {"interpreters_ended", interpreters_ended, METH_NOARGS, interpreters_ended_doc},
@@ -218,6 +221,7 @@ static PyMethodDef module_methods[] = {
     {"report_unraisable", ix_output_report_unraisable, METH_VARARGS, report_unraisable_doc},
     {"unraisablehook", ix_interrupt_unraisable, METH_O, unraisablehook_doc},
     {"write_whole", ix_output_write_whole, METH_VARARGS, write_whole_doc},
+    {"send_whole", ix_output_send_whole, METH_VARARGS, send_whole_doc},
     {NULL, NULL, 0, NULL},
 };
 

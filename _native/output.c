@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* One for the process: interpreters share its descriptors. Held across a write, but never with a GIL. */
@@ -15,14 +16,22 @@ ix_output_begin_child(void)
     pthread_mutex_init(&writing, NULL);
 }
 
-/* Context: no GIL. Returns 0, or an errno. */
-static int
-write_all(int fd, const char *data, size_t length)
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS: _channel.py has set an option of the socket */
+#endif
+
+static ssize_t
+send_some(int fd, const void *data, size_t length)
 {
-    int error = 0;
-    pthread_mutex_lock(&writing);
-    while (length > 0 && error == 0) {
-        ssize_t n = write(fd, data, length);
+    return send(fd, data, length, MSG_NOSIGNAL);
+}
+
+/* By write() or the like, and past all signals. Context: no GIL. Returns 0, or an errno. */
+static int
+pass_all(ssize_t (*pass)(int, const void *, size_t), int fd, const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = pass(fd, data, length);
         if (n >= 0) {
             data += n;
             length -= (size_t)n;
@@ -32,11 +41,20 @@ write_all(int fd, const char *data, size_t length)
             poll(&full, 1, -1);
         }
         else if (errno != EINTR) {
-            error = errno;
+            return errno;
         }
     }
-    pthread_mutex_unlock(&writing);
-    return error;
+    return 0;
+}
+
+/* Returns None, or NULL with the exception set that the errno means. */
+static PyObject *
+none_or(int error)
+{
+    if (error == 0)
+        Py_RETURN_NONE;
+    errno = error;
+    return PyErr_SetFromErrno(PyExc_OSError);
 }
 
 PyObject *
@@ -47,14 +65,26 @@ ix_output_write_whole(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "iy*:write_whole", &fd, &data))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    error = write_all(fd, data.buf, (size_t)data.len);
+    pthread_mutex_lock(&writing);
+    error = pass_all(write, fd, data.buf, (size_t)data.len);
+    pthread_mutex_unlock(&writing);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&data);
-    if (error != 0) {
-        errno = error;
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    Py_RETURN_NONE;
+    return none_or(error);
+}
+
+PyObject *
+ix_output_send_whole(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    int fd, error;
+    Py_buffer data;
+    if (!PyArg_ParseTuple(args, "iy*:send_whole", &fd, &data))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    error = pass_all(send_some, fd, data.buf, (size_t)data.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    return none_or(error);
 }
 
 PyObject *

@@ -3,7 +3,7 @@
  *
  * The message goes as it is, with the addresses it has for its attachments. Beside it go descriptions of
  * these; at the other end, attachments are made of them under the same names. Small contents are in the
- * description, large ones in memory that both processes map (_parcel.py): there they are a number, and
+ * description, large ones in memory that both processes map (_channel.py): there they are a number, and
  * what it stands for is in a list.
  *
  * Context of every function: the GIL of the interpreter it runs in, on either end.

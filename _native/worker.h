@@ -178,6 +178,9 @@ void ix_break_system_call(pthread_t thread);
  * write_whole(fd, data): writes all of it, apart from what other interpreters write so. Context: any GIL,
  * released while writing. Locks: one of the process, without a GIL. */
 PyObject *ix_output_write_whole(PyObject *module, PyObject *args);
+/* send_whole(socket, data): sends all of it before Python's handlers of signals run. Context: any GIL, released
+ * while sending. */
+PyObject *ix_output_send_whole(PyObject *module, PyObject *args);
 /* Renews that lock, which a thread of the parent may have held. Context: a forked child's only thread. */
 void ix_output_begin_child(void);
 /* report_unraisable(error, where): tells sys.unraisablehook of an exception that nobody can catch. Context: any

@@ -16,6 +16,9 @@ import os
 import pickle
 import socket
 import struct
+import sys
+
+from interp_executor import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
     type Rights = Sequence[tuple[int, int, array.array[int]]]
     type Large = list[Any]  # of objects that export a buffer
 
-_HEADER = struct.Struct("=Q")  # the bytes that follow
+_HEADER = struct.Struct("=Q?")  # the bytes that follow, and whether they are words
 _PASSING = 65536  # bytes of a message there is no memory for, at once
 _ALIGNMENT = 64  # bytes: what arrays of numbers like, and no more than a line of a cache
 _HAS_MEMORY_FILES = hasattr(os, "memfd_create")
 _ROOM = socket.CMSG_SPACE(array.array("i").itemsize)  # for one descriptor
 _FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # no child of ours inherits it
+_NO_SIGPIPE = getattr(socket, "MSG_NOSIGNAL", 0)  # which may end the program
+_SO_NOSIGPIPE = 0x1022
 
 
 class LargeFailed(OSError):
@@ -39,6 +44,10 @@ class LargeFailed(OSError):
 
     Nothing was sent, or all was received but that: the way is as good as before.
     """
+
+
+class WordsLost(OSError):
+    """There was no memory for words: they have gone by, and the message is still to come."""
 
 
 class Channel:
@@ -55,8 +64,12 @@ class Channel:
 
     def __init__(self, end: socket.socket, wait: Callable[[bool], None] | None = None) -> None:
         self._socket = end
+        end.setblocking(True)  # whatever the program has for new sockets: setdefaulttimeout()
         self._wait = wait
-        self._send_flags = 0 if wait is None else socket.MSG_DONTWAIT
+        self._send_flags = _NO_SIGPIPE | (0 if wait is None else socket.MSG_DONTWAIT)
+        if sys.platform == "darwin":  # which has an option in place of that flag
+            with contextlib.suppress(OSError):  # the other end is closed, and a send will tell
+                end.setsockopt(socket.SOL_SOCKET, _SO_NOSIGPIPE, 1)
 
     def send(self, message: object, large: Sequence[Buffer] = ()) -> None:
         """Send a message and contiguous memory that goes with it."""
@@ -72,8 +85,18 @@ class Channel:
             finally:
                 os.close(file)
 
+    def say(self, words: bytes) -> None:
+        """Send words, which come as they are before a message that the other end waits for.
+
+        A handler of signals that raises does so before or after: the end of words that had begun
+        would be waited for for ever.
+        """
+        _native.send_whole(self._socket.fileno(), _HEADER.pack(len(words), True) + words)
+
     def receive(self) -> tuple[Any, Large]:
         """Return a message and the memory that came with it, which may be written to.
+
+        Words are returned as a message of None and themselves.
 
         Raises
         ------
@@ -81,8 +104,12 @@ class Channel:
             If the other end is closed.
         LargeFailed
             If what was large did not arrive, and this is lost; the next message may come.
+        WordsLost
+            If words did not arrive.
         """
-        data, files = self._receive()
+        data, files, are_words = self._receive()
+        if are_words:
+            return (None, data), []
         try:
             message, in_file, sizes = _unpickled(data)
             if in_file and not files:  # the system has closed it
@@ -108,7 +135,7 @@ class Channel:
 
     def _send(self, data: bytes, files: Sequence[int]) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
-        header = _HEADER.pack(len(data))
+        header = _HEADER.pack(len(data), False)
         sent = self._write([header, data], rights) - len(header)
         left = memoryview(header[sent:] + data if sent < 0 else data)[max(sent, 0) :]
         while left:
@@ -123,21 +150,22 @@ class Channel:
                 assert self._wait is not None
                 self._wait(True)
 
-    def _receive(self) -> tuple[bytearray, array.array[int]]:
+    def _receive(self) -> tuple[bytearray, array.array[int], bool]:
         """Return what _send() has sent."""
         header = bytearray(_HEADER.size)
         files = array.array("i")
         try:
             self._fill(header, files)
-            data = self._room_for(_HEADER.unpack(header)[0], files)
+            length, are_words = _HEADER.unpack(header)
+            data = self._room_for(length, are_words, files)
             self._fill(data, files)
         except BaseException:
             for file in files:
                 os.close(file)
             raise
-        return data, files
+        return data, files, are_words
 
-    def _room_for(self, length: int, files: array.array[int]) -> bytearray:
+    def _room_for(self, length: int, are_words: bool, files: array.array[int]) -> bytearray:
         """Return room for a message; without memory for that, let the message go by."""
         try:
             return bytearray(length)
@@ -145,7 +173,7 @@ class Channel:
             passing = memoryview(bytearray(min(length, _PASSING)))
             for start in range(0, length, _PASSING):
                 self._fill(passing[: length - start], files)
-            raise _failure(errno.ENOMEM) from None
+            raise _words_lost() if are_words else _failure(errno.ENOMEM) from None
 
     def _fill(self, data: bytearray | memoryview, files: array.array[int]) -> None:
         left = memoryview(data)
@@ -208,6 +236,12 @@ def _failure(reason: int | None) -> LargeFailed:
     else:
         text = f"no room for a large value of a task ({os.strerror(reason)}): see ulimit -v and -f"
     return LargeFailed(reason, text)
+
+
+def _words_lost() -> WordsLost:
+    reason = os.strerror(errno.ENOMEM)
+    text = f"no room for what a task has printed or logged, which is lost ({reason}): see ulimit -v"
+    return WordsLost(errno.ENOMEM, text)
 
 
 def _places(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -44,16 +44,18 @@ def serve(end: socket.socket, name: str, world: bytes, levels: _output.Levels | 
     """Answer what the owner asks until it closes the other end.
 
     A question is the name of a function here and its arguments, the last of which comes in memory.
-    The answer is whether it returned, and what it returned or raised; before it, with None in the
-    first place, comes what tasks have written, if the owner has asked for that by the levels of
-    its loggers.
+    The answer is whether it returned, and what it returned or raised; before it, as words, comes
+    what tasks have written, if the owner has asked for that by the levels of its loggers.
     """
     _start(end, name, world)
     if levels is not None:
         _output.forward(levels, _tell)
-    ready = _greet()
-    while ready and _answer():
-        _child.let_go()
+    try:
+        ready = _greet()
+        while ready and _answer():
+            _child.let_go()
+    finally:  # a handler of signals, which a task has left behind, may raise
+        _channel.hang_up()  # threads may keep the process, and the owner would wait for answers
     if levels is not None:
         _output.forward(None)  # exit callbacks may print
 
@@ -157,7 +159,7 @@ def _tell(data: bytes) -> bool:
         return False
     _telling, _interrupted = True, False
     try:
-        _channel.send((None, data))
+        _channel.say(data)
     except ConnectionError:
         return False  # the owner has ended, and so does this process soon
     finally:

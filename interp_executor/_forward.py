@@ -19,7 +19,7 @@ def levels() -> tuple[tuple[str, int], ...]:
     return (("", logging.root.level), *set_here)
 
 
-def deliver(data: bytes) -> None:
+def deliver(data: bytes | bytearray) -> None:
     """Write and log what a worker has sent, in its order."""
     for kind, value in marshal.loads(data):
         if kind == "log":

@@ -342,7 +342,7 @@ def _close_hive() -> None:
     _hive.close()
 
 
-def _close_hive_late() -> None:
+def close_late() -> None:
     """Close what threading's exit hooks have not: none have run, or ours was not reached.
 
     Where the program runs its exit callbacks itself, it goes on after that and will not have them
@@ -380,7 +380,7 @@ def _begin_child() -> None:
 # When the main thread has ended, and before the others are joined: as ThreadPoolExecutor does.
 threading._register_atexit(_close_hive)  # type: ignore[attr-defined]
 if _native.is_main_interpreter():
-    atexit.register(_close_hive_late)  # to be called before _exit.py's
+    atexit.register(close_late)  # to be called before _exit.py's
 os.register_at_fork(before=_warn_of_fork, after_in_child=_begin_child)
 
 

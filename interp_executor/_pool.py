@@ -111,7 +111,7 @@ class Pool(ProcessLane):
         _native.forget_callables()
         return encoded
 
-    def deliver_output(self, data: bytes) -> None:
+    def deliver_output(self, data: bytes | bytearray) -> None:
         """Write and log here what a worker has written and logged."""
         from interp_executor import _forward
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing.process
+import multiprocessing.util
 import os
 import select
 import socket
@@ -18,8 +19,8 @@ import sys
 import threading
 import weakref
 
-from interp_executor import _child, _forward, _native, _outcome, _process_end, _serialize, _world
-from interp_executor._channel import Channel, LargeFailed
+from interp_executor import _child, _forward, _hive, _native, _outcome, _serialize, _world
+from interp_executor._channel import Channel, LargeFailed, WordsLost
 from interp_executor._errors import ProcessCrashError
 from interp_executor._lane import VALUE, Call, InitializerFailed, ProcessUnavailable
 from interp_executor._process_end import ProcessEnd
@@ -41,20 +42,25 @@ if TYPE_CHECKING:
     from interp_executor._pool import Pool
 
 
-_started: weakref.WeakSet[multiprocessing.process.BaseProcess] = weakref.WeakSet()
 _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+
+# Held to start a process and to keep it from multiprocessing, which looks for the exit statuses of
+# all others as it starts one; and while the main module lacks its file.
+_starting = threading.RLock()
 
 
 def _begin_child() -> None:
     """Let go, in a forked child, of processes that only its parent can wait for and talk to."""
-    _process_end.begin_child()
+    global _starting
+    _starting = threading.RLock()  # its holder may not have come along
     for channel in list(_channels):
         channel.close()  # or they would not learn of the parent's end
-    children: set[Any] = getattr(multiprocessing.process, "_children", set())
-    children.difference_update(_started)
 
 
 os.register_at_fork(after_in_child=_begin_child)
+# Before multiprocessing's exit callback, which begins with these, takes the way to its fork server
+# away: what is pending may need another process.
+multiprocessing.util.Finalize(None, _hive.close_late, exitpriority=100)
 
 
 class WorkerProcess:
@@ -162,12 +168,16 @@ class WorkerProcess:
     def _receive(self, channel: Channel) -> tuple[bool, Any, Large]:
         """Return the process's answer, and deliver what it has to say before."""
         while True:
-            (ok, answer), large = channel.receive()
+            try:
+                (ok, answer), large = channel.receive()
+            except WordsLost as error:
+                _native.report_unraisable(error, self._pool)
+                continue
             if ok is not None:
                 return ok, answer, large
             self._deliver(answer)
 
-    def _deliver(self, output: bytes) -> None:
+    def _deliver(self, output: bytearray) -> None:
         """Write and log what tasks have; a stream that fails does not fail the task."""
         end = self._end
         try:
@@ -322,9 +332,9 @@ class WorkerProcess:
             process = self._context.Process(
                 target=_child.serve, args=(theirs, self._name, self._world, levels), name=self._name
             )
-            with _without_a_false_main():
+            with _starting, _without_a_false_main():
                 process.start()
-        _started.add(process)
+                _keep_from_multiprocessing(process)
         with self._lock:
             self._process = process
             if self._is_unwanted():
@@ -446,6 +456,16 @@ def _epitaph(end: ProcessEnd | None) -> str:
     return end.epitaph()
 
 
+def _keep_from_multiprocessing(process: multiprocessing.process.BaseProcess) -> None:
+    """Have nobody but its worker take the exit status of a process, or wait for its end.
+
+    multiprocessing takes the status of all children that it knows whenever it starts one, makes up
+    one where their fork server has ended, and joins them at the exit, idle ones too.
+    """
+    children: set[Any] = getattr(multiprocessing.process, "_children", set())
+    children.discard(process)
+
+
 @contextlib.contextmanager
 def _without_a_false_main() -> Iterator[None]:
     """Keep multiprocessing from loading a main module that came from stdin, as if from a file.
@@ -454,12 +474,11 @@ def _without_a_false_main() -> Iterator[None]:
     """
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
-    with _process_end.children_lock:
-        if main is None or file is None or _serialize.find_main() is not None:
-            yield
-            return
-        del main.__file__
-        try:
-            yield
-        finally:
-            main.__file__ = file
+    if main is None or file is None or _serialize.find_main() is not None:
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file

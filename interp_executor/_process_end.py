@@ -23,16 +23,6 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("concurrent.futures")
 
-# Held to start a process and to take the exit status of one. multiprocessing looks for the status
-# of all children whenever it starts one; of two threads that look at once, one finds none.
-children_lock = threading.RLock()  # a handler of signals may interrupt its holder, and kill
-
-
-def begin_child() -> None:
-    """Renew the lock in a forked child: its holder may not have come along."""
-    global children_lock
-    children_lock = threading.RLock()
-
 
 class ProcessEnd:
     """The end of one process, which the worker's thread waits for and others may hasten.
@@ -57,9 +47,11 @@ class ProcessEnd:
         self._process = process  # None once it is over: it keeps descriptors
         self._pid: int = process.pid
         self._exit_code: int | None = None  # None if somebody else has taken it, too
+        self._given_up = False  # by the watchdog
         self._served = served
         self._name = name
-        self._is_over = False  # protected by children_lock
+        self._lock = threading.RLock()  # a handler of signals may interrupt its holder, and kill
+        self._is_over = False  # protected by it: whoever kills must not find another process
 
     def has_come(self) -> bool:
         """Whether the process has ended already."""
@@ -82,8 +74,8 @@ class ProcessEnd:
         else:
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
-        with children_lock:
-            # Otherwise the start of another process has taken its status.
+        with self._lock:
+            # Otherwise somebody has taken its status in the moment after its start.
             if self._served and self._process._popen.returncode is None:
                 ((_, event),) = end.poll()
                 self.orphaned = not event & select.POLLIN  # hung up, and no status
@@ -96,7 +88,7 @@ class ProcessEnd:
 
     def kill(self) -> None:
         """End the process, whatever it still does."""
-        with children_lock:
+        with self._lock:
             if not self._is_over:
                 self._process.kill()
 
@@ -105,6 +97,8 @@ class ProcessEnd:
         if self.orphaned:
             return "the fork server ended, and with it the process that ran the task"
         code = self._exit_code
+        if self._given_up and code in (None, -signal.SIGKILL):
+            return "the process that ran the task closed its connection, went on, and was killed"
         if code is None:
             return "the process that ran the task ended unexpectedly"
         if code >= 0:
@@ -130,6 +124,7 @@ class ProcessEnd:
 
     def give_up(self) -> None:
         """End the process, since it does not come to its end."""
+        self._given_up = True
         try:
             _LOGGER.warning(
                 "the process of %s has been killed: threads, exit callbacks or processes that its "

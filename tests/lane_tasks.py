@@ -137,6 +137,16 @@ def leave_thread() -> int:
     return os.getpid()
 
 
+def leave_thread_and_handler() -> int:
+    """Leave a handler of SIGALRM that raises, too."""
+    signal.signal(signal.SIGALRM, _raise)
+    return leave_thread()
+
+
+def _raise(*_: object) -> NoReturn:
+    raise TimeoutError
+
+
 def leave_process(pid_file: Path) -> int:
     """Leave a process behind that does not end; return this one."""
     child = multiprocessing.get_context("spawn").Process(target=signal.pause)
@@ -198,6 +208,12 @@ def close_all_and_compute() -> None:
     os.closerange(3, 1000)
     while True:
         pass
+
+
+def close_all_and_sleep() -> None:
+    """Do nothing without a way to the owner."""
+    os.closerange(3, 1000)
+    signal.pause()
 
 
 def leave_computing_process(seconds: float, notes: Path) -> int:

@@ -1,7 +1,8 @@
 """What a test may leave behind: nothing. Compares threads, futures and processes with before."""
 
 import gc
-import multiprocessing
+import multiprocessing.process
+import os
 import re
 import threading
 import time
@@ -21,7 +22,7 @@ class Snapshot:
 
     def __init__(self) -> None:
         self.threads = set(threading.enumerate())
-        self.children = set(multiprocessing.active_children())
+        self.children = children()
         self.futures = {id(future) for future in _futures()}
 
     def left(self, *, failed: bool) -> list[str]:
@@ -50,7 +51,7 @@ class Snapshot:
     def _children_left(self) -> list[Any]:
         deadline = time.monotonic() + PATIENCE
         left = []
-        for child in set(multiprocessing.active_children()) - self.children:
+        for child in children() - self.children:
             child.join(max(0.0, deadline - time.monotonic()))
             if child.is_alive():
                 left.append(child)
@@ -71,6 +72,15 @@ class Snapshot:
     def new_futures(self) -> list[Future[Any]]:
         """Return the futures that have come since and that somebody still holds."""
         return [future for future in _futures() if id(future) not in self.futures]
+
+
+def children() -> set[Any]:
+    """Return the processes that are alive: multiprocessing's active_children() leaves ours out."""
+    return {
+        child
+        for child in list(multiprocessing.process._dangling)  # type: ignore[attr-defined]
+        if child._popen is not None and child._parent_pid == os.getpid() and child.is_alive()
+    }
 
 
 def _futures() -> list[Future[Any]]:

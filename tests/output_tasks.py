@@ -13,6 +13,10 @@ def say(text: str) -> None:
     print(text)
 
 
+def write_and_count(text: str) -> int:
+    return sys.stdout.write(text)
+
+
 def say_to_both(text: str) -> None:
     print("out", text)
     print("err", text, file=sys.stderr)

@@ -1,20 +1,26 @@
 """forward_output=True: what workers print and log reaches the owner's streams and loggers."""
 
 import _thread
+import contextlib
 import io
 import logging
 import multiprocessing
 import os
 import queue
+import select
+import signal
+import socket
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import output_tasks
 import pytest
 
-from interp_executor import InterpreterPoolExecutor, ProcessCrashError
+from interp_executor import InterpreterPoolExecutor, ProcessCrashError, _channel
 
 
 @pytest.fixture(params=["interpreter", "process"])
@@ -235,6 +241,57 @@ def test_a_stream_that_fails_does_not_fail_the_task(
     monkeypatch.setattr("sys.unraisablehook", lambda failure: failures.append(failure.exc_value))
     assert forwarding.submit(output_tasks.say, "lost").result() is None
     assert [str(failure) for failure in failures] == ["no space"]
+
+
+def test_output_there_is_no_memory_for_is_reported_and_costs_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Scarce(bytearray):
+        def __init__(self, length: int) -> None:
+            if length > 1 << 20:
+                raise MemoryError
+            super().__init__(length)
+
+    failures: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda failure: failures.append(failure.exc_value))
+    monkeypatch.setattr(_channel, "bytearray", Scarce, raising=False)
+    with InterpreterPoolExecutor(1, lane="process", forward_output=True) as executor:
+        lost = executor.submit(output_tasks.write_and_count, "x" * (2 << 20))
+        assert lost.result() == 2 << 20
+        assert executor.submit(abs, -1).result() == 1
+        assert list(executor.map(abs, range(-3, 0))) == [3, 2, 1]
+    (failure,) = failures
+    assert "printed or logged, which is lost" in str(failure)
+
+
+def test_a_handler_of_signals_that_raises_leaves_no_output_half_sent() -> None:
+    def raise_(*_: object) -> NoReturn:
+        raise TimeoutError
+
+    def read_when_it_has_begun() -> None:
+        begun = select.poll()
+        begun.register(theirs, select.POLLIN)
+        begun.poll()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        received.extend(near.receive()[0] for _ in range(2))
+
+    ours, theirs = socket.socketpair()
+    received: list[object] = []
+    previous = signal.signal(signal.SIGALRM, raise_)
+    with (
+        contextlib.closing(_channel.Channel(theirs)) as near,
+        contextlib.closing(_channel.Channel(ours)) as far,
+    ):
+        reader = threading.Thread(target=read_when_it_has_begun, daemon=True)
+        reader.start()
+        try:
+            with pytest.raises(TimeoutError):
+                far.say(b"x" * (4 << 20))
+        finally:
+            signal.signal(signal.SIGALRM, previous)
+        far.send("answer")
+        reader.join(60)
+    assert received == [(None, b"x" * (4 << 20)), "answer"]
 
 
 def test_what_a_process_wrote_before_it_died_is_there(

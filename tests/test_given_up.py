@@ -1,6 +1,5 @@
 """Tasks that do not stop are abandoned; terminate_workers() and kill_workers()."""
 
-import multiprocessing
 import os
 import threading
 import time
@@ -9,6 +8,7 @@ from typing import Any
 
 import interrupt_tasks
 import pytest
+from leftovers import children
 from stops import PATIENCE, settled
 
 from interp_executor import (
@@ -165,6 +165,6 @@ def test_a_worker_that_is_given_up_before_it_has_a_process_keeps_none(
         future.result(PATIENCE)
     executor.shutdown()
     started = time.monotonic()
-    while multiprocessing.active_children() and time.monotonic() - started < PATIENCE:
+    while children() and time.monotonic() - started < PATIENCE:
         time.sleep(0.01)
-    assert multiprocessing.active_children() == []
+    assert children() == set()

@@ -23,6 +23,7 @@ from interp_executor import (
 )
 from interp_executor._lane import Call
 from interp_executor._process import WorkerProcess
+from interp_executor._process_end import ProcessEnd
 
 PATIENCE = 60
 
@@ -108,11 +109,20 @@ def test_an_abort_costs_one_future_with_others_running_and_fifty_queued(
 
 
 @needs_pidfd
+@pytest.mark.parametrize("others_start", [False, True])
 def test_without_its_fork_server_a_process_ends_and_the_next_has_a_new_one(
-    meeting: tuple[Inbox, Gate],
+    others_start: bool, meeting: tuple[Inbox, Gate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from multiprocessing.forkserver import _forkserver  # type: ignore[attr-defined]
 
+    wait = ProcessEnd.wait
+
+    def start_others_first(end: ProcessEnd) -> None:
+        if others_start:
+            multiprocessing.active_children()  # as a start does, to take their exit statuses
+        wait(end)
+
+    monkeypatch.setattr(ProcessEnd, "wait", start_others_first)
     inbox, gate = meeting
     with InterpreterPoolExecutor(1, lane="process") as executor:
         process = executor.submit(tasks.process).result()

@@ -1,5 +1,6 @@
 """How processes of the process lane end, and what becomes of those that do not."""
 
+import gc
 import io
 import logging
 import multiprocessing
@@ -10,16 +11,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import lane_tasks as tasks
 import pytest
+from buffer_tasks import descriptors
 from contract.rig import Gate, Inbox
 from contract.tasks import hold
 
-from interp_executor import InterpreterPoolExecutor
+from interp_executor import InterpreterPoolExecutor, ProcessCrashError
 from interp_executor._process import WorkerProcess
+from interp_executor._process_end import ProcessEnd
 
 PATIENCE = 60
 GRACE = 2.0  # seconds: the least that what tasks have left behind is waited for
@@ -126,6 +130,40 @@ def test_kill_workers_ends_a_process_that_does_not_end(
     assert caplog.text == ""
 
 
+def test_kill_workers_does_not_wait_for_the_start_of_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    starts, goes_on, ends = threading.Event(), threading.Event(), threading.Event()
+    start, wait = BaseProcess.start, ProcessEnd.wait
+
+    def start_late(process: BaseProcess) -> None:
+        starts.set()
+        goes_on.wait(PATIENCE)
+        start(process)
+
+    def tell_and_wait(end: ProcessEnd) -> None:
+        ends.set()
+        wait(end)
+
+    killed = InterpreterPoolExecutor(1, lane="process")
+    killed.submit(tasks.leave_thread).result(PATIENCE)
+    monkeypatch.setattr(BaseProcess, "start", start_late)
+    monkeypatch.setattr(ProcessEnd, "wait", tell_and_wait)
+    with InterpreterPoolExecutor(1, lane="process") as other:
+        future = other.submit(tasks.double, 1)
+        assert starts.wait(PATIENCE)
+        killed.shutdown(wait=False)
+        assert ends.wait(PATIENCE)
+        kills = threading.Thread(target=killed.kill_workers)
+        kills.start()
+        kills.join(PATIENCE / 2)
+        waits = kills.is_alive()
+        goes_on.set()
+        assert not waits
+        assert future.result(PATIENCE) == 2
+    killed.shutdown()
+
+
 def test_kill_workers_says_that_the_process_of_a_task_has_ended(
     meeting: tuple[Inbox, Gate], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -217,6 +255,26 @@ def test_a_process_that_has_closed_its_way_is_stopped(
     assert not is_there(process)
 
 
+def test_a_signal_handler_that_ends_the_answers_of_a_process_leaves_nobody_waiting(
+    one: InterpreterPoolExecutor,
+) -> None:
+    process = one.submit(tasks.leave_thread_and_handler).result(PATIENCE)
+    os.kill(process, signal.SIGALRM)
+    error = one.submit(tasks.process).exception(PATIENCE)
+    assert error is None or isinstance(error, ProcessCrashError)  # it may have been asked before
+    assert one.submit(tasks.process).result(PATIENCE) != process
+    one.shutdown()
+
+
+def test_a_process_that_has_closed_its_way_and_is_idle_is_said_to_have_done_so(
+    one: InterpreterPoolExecutor,
+) -> None:
+    error = one.submit(tasks.close_all_and_sleep).exception(PATIENCE)
+    one.shutdown()
+    assert isinstance(error, ProcessCrashError)
+    assert str(error).endswith("closed its connection, went on, and was killed")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_of_the_owner_keeps_no_process(
@@ -237,6 +295,23 @@ def test_a_fork_of_the_owner_keeps_no_process(
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     assert caplog.text == ""
+
+
+def test_a_program_that_ignores_the_ends_of_its_children_keeps_nothing_of_them() -> None:
+    context = multiprocessing.get_context("spawn")
+    previous = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with InterpreterPoolExecutor(1, lane="process", mp_context=context) as executor:
+            executor.submit(tasks.double, 1).result(PATIENCE)
+            gc.collect()
+            before = descriptors()
+            for _ in range(2):
+                assert executor.submit(tasks.abort).exception(PATIENCE) is not None
+                executor.submit(tasks.double, 1).result(PATIENCE)
+            gc.collect()
+            assert descriptors() == before
+    finally:
+        signal.signal(signal.SIGCHLD, previous)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the system tells of no children")

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import socket
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 from contract.rig import Gate, Inbox
 from contract.tasks import hold, pass_gate, perform
 from isolated.script import run
+from leftovers import children
 from stops import Held
 
 from interp_executor import (
@@ -50,11 +52,11 @@ def test_a_worker_keeps_its_process(lane: InterpreterPoolExecutor) -> None:
 
 
 def test_the_process_goes_with_the_executor() -> None:
-    before = set(multiprocessing.active_children())
+    before = children()
     with InterpreterPoolExecutor(2) as executor:
         executor.with_options(lane="process").submit(tasks.process).result()
-        assert set(multiprocessing.active_children()) != before
-    assert set(multiprocessing.active_children()) == before
+        assert children() != before
+    assert children() == before
     assert executor.stats().processes == 0
 
 
@@ -233,6 +235,21 @@ def test_an_unknown_lane_is_refused(executor: InterpreterPoolExecutor) -> None:
 def test_a_given_context_starts_the_processes() -> None:
     with InterpreterPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         assert executor.with_options(lane="process").submit(tasks.process).result() != os.getpid()
+
+
+def test_a_default_timeout_of_sockets_is_not_for_processes(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    socket.setdefaulttimeout(60)
+    try:
+        with InterpreterPoolExecutor(
+            1, lane="process", mp_context=multiprocessing.get_context("spawn")
+        ) as executor:
+            process = executor.submit(tasks.process).result(PATIENCE)
+            assert executor.submit(tasks.process).result(PATIENCE) == process
+    finally:
+        socket.setdefaulttimeout(None)
+    assert capfd.readouterr().err == ""
 
 
 def test_an_executor_is_made_while_another_thread_imports_multiprocessing(

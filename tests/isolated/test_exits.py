@@ -180,18 +180,64 @@ def report():
     assert run(_script(tmp_path, body)).stdout == "True 9\n"
 
 
+@pytest.mark.parametrize("lane", [None, "process"])
 @pytest.mark.parametrize("pending", [False, True])
-def test_a_program_may_run_its_exit_handlers_itself(tmp_path: Path, pending: bool) -> None:
+def test_a_program_may_run_its_exit_handlers_itself(
+    tmp_path: Path, pending: bool, lane: str | None
+) -> None:
     body = f"""
-executor = InterpreterPoolExecutor(1)
+executor = InterpreterPoolExecutor(2, lane={lane!r})
 executor.submit(abs, -1).result()
-if {pending}:
+for _ in range(2 * {pending}):  # one needs a new process
     executor.submit(slow_say, "work")
 atexit._run_exitfuncs()
 print("end of script")
 """
     lines = run(_script(tmp_path, body)).stdout.splitlines()
-    assert lines == [*["work"] * pending, "end of script"]
+    assert lines == [*["work"] * 2 * pending, "end of script"]
+
+
+KILL_AND_SHUT_DOWN = """
+executor = InterpreterPoolExecutor(1, lane="process", forward_output=True)
+process = executor.submit(os.getpid).result()
+its_end = select.poll()
+its_end.register(os.pidfd_open(process), select.POLLIN)
+os.kill(process, signal.SIGKILL)
+its_end.poll()
+executor.shutdown()
+"""
+
+SPEAK_TO_NOBODY = """
+ours, theirs = socket.socketpair()
+theirs.close()
+try:
+    _channel.Channel(ours).say(b"words")
+except BrokenPipeError:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            KILL_AND_SHUT_DOWN,
+            marks=pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="to wait for its end"),
+        ),
+        SPEAK_TO_NOBODY,
+    ],
+    ids=["owner", "process"],
+)
+def test_a_process_that_is_gone_does_not_end_a_program_by_sigpipe(
+    tmp_path: Path, body: str
+) -> None:
+    head = """
+import select, signal, socket
+from interp_executor import _channel
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as command-line tools do
+"""
+    body = head + body + "print('end of script')"
+    assert run(_script(tmp_path, body)).stdout == "end of script\n"
 
 
 def test_a_program_that_drops_the_packages_modules_ends_as_any_other(tmp_path: Path) -> None:
