@@ -58,9 +58,10 @@ def _begin_child() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_child)
-# Before multiprocessing's exit callback, which begins with these, takes the way to its fork server
-# away: what is pending may need another process.
-multiprocessing.util.Finalize(None, _hive.close_late, exitpriority=100)
+if _native.is_main_interpreter():  # in a worker, a scrub runs exit callbacks, too
+    # Before multiprocessing's exit callback, which begins with these, takes the way to its fork
+    # server away: what is pending may need another process.
+    multiprocessing.util.Finalize(None, _hive.close_late, exitpriority=100)
 
 
 class WorkerProcess:
