@@ -56,8 +56,8 @@ def serve(end: socket.socket, name: str, world: bytes, levels: _output.Levels | 
             _child.let_go()
     finally:  # a handler of signals, which a task has left behind, may raise
         _channel.hang_up()  # threads may keep the process, and the owner would wait for answers
-    if levels is not None:
-        _output.forward(None)  # exit callbacks may print
+        if levels is not None:
+            _output.forward(None)  # exit callbacks may print
 
 
 def _greet() -> bool:

@@ -21,11 +21,13 @@ class _ByName(type):
     """The class of stand-ins: what has a class of that name among its bases is a subclass."""
 
     def __subclasscheck__(cls, other: type) -> bool:
-        return any(_kind(each) == _kind(cls) for each in other.__mro__)
+        # What is issued meets every filter up to its own: names differ fastest.
+        name = cls.__name__
+        return any(each.__name__ == name and _kind(each) == _kind(cls) for each in other.__mro__)
 
 
 def _kind(category: type) -> tuple[str, str]:
-    module = str(category.__module__)  # a class may have anything there
+    module = str(getattr(category, "__module__", None))  # a class may have anything there
     return "__main__" if module == "__mp_main__" else module, category.__qualname__
 
 
@@ -86,8 +88,8 @@ def are(encoded: "list[Encoded]") -> bool:
     )
 
 
-def _is_builtin(category: type) -> bool:
-    return getattr(builtins, category.__name__, None) is category
+def _is_builtin(category: "Any") -> bool:
+    return isinstance(category, type) and getattr(builtins, category.__name__, None) is category
 
 
 def _decode(encoded: "Encoded") -> "tuple[Any, ...]":

@@ -253,6 +253,9 @@ class Hive:
         After Ctrl-C, or hurried, cancel and interrupt it instead, and leave behind what does not
         stop.
         """
+        by_ctrl_c = _exit.comes_from_ctrl_c()
+        if by_ctrl_c:
+            _exit.end_by_ctrl_c()  # before anything that more of it could interrupt
         with self._lock:
             self.closed = True
             pools = list(self._pools)
@@ -263,14 +266,12 @@ class Hive:
             self.watchdog.expect(departure)
         for pool in pools:
             pool.close()
-        if not hurried:
-            if not _exit.comes_from_ctrl_c():
-                try:
-                    self._end(pools, _exit.without_limit)
-                    return
-                except KeyboardInterrupt:
-                    pass  # said by how the process ends
-            _exit.end_by_ctrl_c()
+        if not (hurried or by_ctrl_c):
+            try:
+                self._end(pools, _exit.without_limit)
+                return
+            except KeyboardInterrupt:
+                _exit.end_by_ctrl_c()
         self.hurried = True
         for pool in pools:
             pool.stop()

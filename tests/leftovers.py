@@ -78,9 +78,15 @@ def children() -> set[Any]:
     """Return the processes that are alive: multiprocessing's active_children() leaves ours out."""
     return {
         child
-        for child in list(multiprocessing.process._dangling)  # type: ignore[attr-defined]
+        for child in _dangling()
         if child._popen is not None and child._parent_pid == os.getpid() and child.is_alive()
     }
+
+
+def _dangling() -> list[Any]:
+    # Copied first: another thread may start a process meanwhile.
+    processes = multiprocessing.process._dangling  # type: ignore[attr-defined]
+    return [child for ref in processes.data.copy() if (child := ref()) is not None]
 
 
 def _futures() -> list[Future[Any]]:

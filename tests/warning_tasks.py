@@ -24,3 +24,10 @@ def warn(category: type[Warning] = LeafWarning) -> str:
 def warn_by_name(name: str) -> str:
     """Warn with a class that only this module names."""
     return warn(globals()[name])
+
+
+def warn_with_a_class_of_no_module() -> str:
+    """Warn with a class that was made where nothing has a name."""
+    names: dict[str, type[Warning]] = {}
+    exec("LeafWarning = type('LeafWarning', (UserWarning,), {})", names)
+    return warn(names["LeafWarning"])

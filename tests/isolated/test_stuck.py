@@ -86,8 +86,12 @@ class Program:
             env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": ""},
             text=True,
         )
+        assert self.line() == "ready\n"
+
+    def line(self) -> str:
+        """Wait for the next line that it prints."""
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
+        return self._process.stdout.readline()
 
     def send(self, number: int) -> None:
         """Send a signal."""
@@ -231,10 +235,13 @@ sys.exit(3)
 
 
 @leaves_interpreters
+@pytest.mark.parametrize(
+    ("end", "expected"), [("", 0), ("raise KeyboardInterrupt", -signal.SIGINT)]
+)
 def test_ctrl_c_in_the_exit_hook_of_a_library_ends_the_program(
-    tmp_path: Path, programs: list[Program]
+    tmp_path: Path, programs: list[Program], end: str, expected: int
 ) -> None:
-    body = """
+    body = f"""
 get_stuck(executor)
 pending = executor.submit(print, "must not run")
 atexit.register(lambda: print("pending:", not pending.done()))
@@ -242,10 +249,11 @@ def wait():
     print("ready", flush=True)
     time.sleep(1000)
 threading._register_atexit(wait)  # runs before the executor's
+{end}
 """
     code, out, err = _interrupt(programs, tmp_path, body)
-    assert (code, out) == (0, "pending: True\n")
-    assert err.count("Traceback") == 1
+    assert (code, out) == (expected, "pending: True\n")
+    assert err.count("Traceback") == 1 + bool(end)
     assert err.strip(" :\n").endswith("KeyboardInterrupt")
 
 
@@ -256,8 +264,33 @@ futures = get_stuck(executor)
 print("ready", flush=True)
 futures[0].result()
 """
-    code, _, err = _interrupt(programs, tmp_path, body, times=3)
+    code, _, _ = _interrupt(programs, tmp_path, body, times=3)  # some while the first is reported
     assert code == -signal.SIGINT
+
+
+@leaves_interpreters
+def test_impatience_is_ignored_once_the_end_has_begun(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    body = """
+from interp_executor import _exit
+end = _exit.end_by_ctrl_c
+def end_and_tell():
+    end()
+    print("ending", flush=True)
+_exit.end_by_ctrl_c = end_and_tell
+futures = get_stuck(executor)
+print("ready", flush=True)
+futures[0].result()
+"""
+    program = Program(tmp_path, body)
+    programs.append(program)
+    program.send(signal.SIGINT)
+    assert program.line() == "ending\n"
+    for _ in range(3):
+        program.send(signal.SIGINT)
+    _, code, out, err = program.end()
+    assert (code, out) == (-signal.SIGINT, "")
     assert "Exception ignored" not in err
 
 
