@@ -21,14 +21,14 @@ from buffer_tasks import descriptors
 from contract.rig import Gate, Inbox
 from contract.tasks import hold
 
-from interp_executor import InterpreterPoolExecutor, ProcessCrashError
+from interp_executor import InterpreterPoolExecutor, ProcessCrashError, _watchdog
 from interp_executor._process import WorkerProcess
 from interp_executor._process_end import ProcessEnd
 
 PATIENCE = 60
 GRACE = 2.0  # seconds: the least that what tasks have left behind is waited for
 
-pytestmark = pytest.mark.usefixtures("no_idle_workers")
+pytestmark = pytest.mark.usefixtures("empty_hive")
 
 
 @pytest.fixture(params=["forkserver", "spawn"])
@@ -221,16 +221,25 @@ def test_a_process_whose_output_does_not_end_is_killed(caplog: pytest.LogCapture
 def test_output_that_the_owner_takes_its_time_for_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    looks = threading.Semaphore(0)
+    computed = ProcessEnd.computed
+
+    def tell_of_look(end: ProcessEnd) -> float | None:
+        looks.release()
+        return computed(end)
+
     class Slow(io.StringIO):
         def write(self, text: str) -> int:
-            time.sleep(1.5 * GRACE)  # somebody reads page by page
+            for _ in range(2 * _watchdog._LOOKS):  # somebody reads page by page
+                assert looks.acquire(timeout=PATIENCE)
             return super().write(text)
 
     slow = Slow()
     executor = InterpreterPoolExecutor(1, lane="process", forward_output=True)
     with monkeypatch.context() as patched:
+        patched.setattr(ProcessEnd, "computed", tell_of_look)
         patched.setattr(sys, "stdout", slow)
-        executor.submit(tasks.write_and_count, "words").result(PATIENCE)
+        executor.submit(tasks.leave_words, "words").result(PATIENCE)
         executor.shutdown()
     assert slow.getvalue() == "words"
     assert caplog.text == ""
