@@ -101,27 +101,36 @@ def meeting(tmp_path: Path) -> Iterator[tuple[Inbox, Gate]]:
 
 
 @pytest.fixture
-def no_idle_workers() -> Iterator[None]:
-    """End the idle workers when the test is over."""
-    from interp_executor import close_idle_workers
+def pipe() -> Iterator[tuple[int, int]]:
+    """A pipe: where to read and where to write."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
 
+
+@pytest.fixture
+def empty_hive(nothing_is_left: None) -> Iterator[None]:
+    """Begin and end without idle workers."""
+    from interp_executor import close_idle_workers, set_idle_timeout
+
+    close_idle_workers()
     yield
+    set_idle_timeout(60)
     close_idle_workers()
 
 
 @pytest.fixture
-def begin() -> Iterator[Callable[..., Any]]:
+def begin(pipe: tuple[int, int]) -> Callable[..., Any]:
     """Submit a task that tells when it has begun, and wait for that."""
-    read, write = os.pipe()
+    read, write = pipe
 
     def submit(executor: "InterpreterPoolExecutor", fn: Callable[..., Any], *args: object) -> Any:
         future = executor.submit(fn, write, *args)
         assert os.read(read, 1) == b"!"
         return future
 
-    yield submit
-    os.close(read)
-    os.close(write)
+    return submit
 
 
 @pytest.fixture

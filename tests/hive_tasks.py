@@ -1,4 +1,4 @@
-"""Tasks that leave something behind in their worker, for test_hive.py."""
+"""Tasks that leave something behind in their worker, for the tests of the hive."""
 
 import _thread
 import atexit

@@ -54,14 +54,6 @@ def end_workers() -> None:
             thread.join(PATIENCE)
 
 
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    read, write = os.pipe()
-    yield read, write
-    os.close(read)
-    os.close(write)
-
-
 def fail_once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> Fault:
     """Let a method raise the first time that one of the package's threads calls it."""
     method = getattr(owner, name)

@@ -17,7 +17,7 @@ from interp_executor import (
     TaskTimeoutError,
 )
 
-pytestmark = pytest.mark.usefixtures("no_idle_workers")
+pytestmark = pytest.mark.usefixtures("empty_hive")
 
 
 # ---- abandonment ----
@@ -164,7 +164,6 @@ def test_a_worker_that_is_given_up_before_it_has_a_process_keeps_none(
     with pytest.raises(TaskInterrupted, match="abandoned"):
         future.result(PATIENCE)
     executor.shutdown()
-    started = time.monotonic()
-    while children() and time.monotonic() - started < PATIENCE:
-        time.sleep(0.01)
+    for child in children():
+        child.join(PATIENCE)
     assert children() == set()

@@ -18,7 +18,7 @@ from interp_executor import (
     TaskTimeoutError,
 )
 
-pytestmark = pytest.mark.usefixtures("no_idle_workers")
+pytestmark = pytest.mark.usefixtures("empty_hive")
 
 
 # ---- future.interrupt() ----

@@ -12,14 +12,6 @@ import pytest
 from interp_executor import InterpreterPoolExecutor
 
 
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    read, write = os.pipe()
-    yield read, write
-    os.close(read)
-    os.close(write)
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_later_submit_waits_for_one_claim_at_most(workers: int, pipe: tuple[int, int]) -> None:
     read, write = pipe

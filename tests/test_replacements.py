@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 
 import hive_tasks as tasks
@@ -16,14 +16,6 @@ from contract.tasks import hold
 from interp_executor import InterpreterPoolExecutor
 
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    ends = os.pipe()
-    yield ends
-    for fd in ends:
-        os.close(fd)
 
 
 def test_an_initializer_that_fails_at_first_start_breaks_the_pool(pipe: tuple[int, int]) -> None:

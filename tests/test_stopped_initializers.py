@@ -15,7 +15,7 @@ from interp_executor import (
     InterpreterPoolExecutor,
 )
 
-pytestmark = pytest.mark.usefixtures("no_idle_workers")
+pytestmark = pytest.mark.usefixtures("empty_hive")
 
 
 @pytest.fixture

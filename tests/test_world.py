@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,6 @@ import world_tasks as tasks
 
 from interp_executor import InterpreterPoolExecutor
 from interp_executor._errors import NotLoadedError
-
-
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    read, write = os.pipe()
-    yield read, write
-    os.close(read)
-    os.close(write)
 
 
 def test_a_task_runs_in_another_interpreter_of_this_process(

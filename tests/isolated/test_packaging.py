@@ -160,7 +160,9 @@ def test_the_executor_works_where_there_is_no_futex(sdist: Path, tmp_path: Path)
     build = ("setup.py", "-q", "build_ext", "--inplace")
     compiler = {"CFLAGS": "-O1", "PATH": "/usr/bin:/bin"}
     run(*build, cwd=source, IX_PARK="posix", IX_DEV="1", **compiler)
-    quick = "tests/test_hive.py tests/test_map_job.py tests/test_crossing_values.py"
+    quick = (
+        "tests/test_hive.py tests/test_scrub.py tests/test_map_job.py tests/test_crossing_values.py"
+    )
     told = run(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", *quick.split()),
         cwd=source, PYTHONPATH=str(source), PATH="/usr/bin:/bin",
