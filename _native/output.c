@@ -47,10 +47,35 @@ pass_all(ssize_t (*pass)(int, const void *, size_t), int fd, const char *data, s
     return 0;
 }
 
-/* Returns None, or NULL with the exception set that the errno means. */
-static PyObject *
-none_or(int error)
+/* Context: no GIL. Returns 0, or an errno. */
+static int
+write_all(int fd, const char *data, size_t length)
 {
+    pthread_mutex_lock(&writing);
+    int error = pass_all(write, fd, data, length);
+    pthread_mutex_unlock(&writing);
+    return error;
+}
+
+/* The same. */
+static int
+send_all(int fd, const char *data, size_t length)
+{
+    return pass_all(send_some, fd, data, length);
+}
+
+/* What both are to Python: takes a descriptor and a buffer, returns None. */
+static PyObject *
+without_gil(int (*pass)(int, const char *, size_t), PyObject *args)
+{
+    int fd, error;
+    Py_buffer data;
+    if (!PyArg_ParseTuple(args, "iy*", &fd, &data))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    error = pass(fd, data.buf, (size_t)data.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
     if (error == 0)
         Py_RETURN_NONE;
     errno = error;
@@ -60,31 +85,13 @@ none_or(int error)
 PyObject *
 ix_output_write_whole(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    int fd, error;
-    Py_buffer data;
-    if (!PyArg_ParseTuple(args, "iy*:write_whole", &fd, &data))
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    pthread_mutex_lock(&writing);
-    error = pass_all(write, fd, data.buf, (size_t)data.len);
-    pthread_mutex_unlock(&writing);
-    Py_END_ALLOW_THREADS
-    PyBuffer_Release(&data);
-    return none_or(error);
+    return without_gil(write_all, args);
 }
 
 PyObject *
 ix_output_send_whole(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    int fd, error;
-    Py_buffer data;
-    if (!PyArg_ParseTuple(args, "iy*:send_whole", &fd, &data))
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    error = pass_all(send_some, fd, data.buf, (size_t)data.len);
-    Py_END_ALLOW_THREADS
-    PyBuffer_Release(&data);
-    return none_or(error);
+    return without_gil(send_all, args);
 }
 
 PyObject *
