@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from interp_executor._hive import Hive
-    from interp_executor._lease import Departure, Lease, Start
+    from interp_executor._lease import Ending
     from interp_executor._process_end import ProcessEnd
     from interp_executor._worker_thread import WorkerThread
 
-    type _Ending = Lease | Start | Departure | ProcessEnd
+    type _Ending = Ending | ProcessEnd
 
     class _Case(NamedTuple):
         thread: WorkerThread

@@ -338,7 +338,7 @@ class WorkerThread(OwnThread):
 
     def _initialize(self, lease: Lease, initializer: Callable[..., object]) -> bool:
         """Run the initializer; False if the worker is not to serve, since its pool is stopped."""
-        pool, start = lease.pool, Start(lease)
+        pool, start = lease.pool, Start(self, lease)
         lease.start = start  # from now on whoever stops the pool reaches it
         try:
             if pool.stopped:
