@@ -256,6 +256,20 @@ class Hive:
         by_ctrl_c = _exit.comes_from_ctrl_c()
         if by_ctrl_c:
             _exit.end_by_ctrl_c()  # before anything that more of it could interrupt
+        if not (hurried or by_ctrl_c):
+            try:
+                self._end(self._close_pools(), _exit.without_limit)
+                return
+            except KeyboardInterrupt:
+                _exit.end_by_ctrl_c()
+        self.hurried = True
+        pools = self._close_pools()  # again: that may be what Ctrl-C has cut short
+        for pool in pools:
+            pool.stop()
+        self._end(pools, _exit.at_most(_exit.PATIENCE))
+
+    def _close_pools(self) -> list[Pool]:
+        """Take nothing more, and let no worker linger; return the pools there are."""
         with self._lock:
             self.closed = True
             pools = list(self._pools)
@@ -266,16 +280,7 @@ class Hive:
             self.watchdog.expect(departure)
         for pool in pools:
             pool.close()
-        if not (hurried or by_ctrl_c):
-            try:
-                self._end(pools, _exit.without_limit)
-                return
-            except KeyboardInterrupt:
-                _exit.end_by_ctrl_c()
-        self.hurried = True
-        for pool in pools:
-            pool.stop()
-        self._end(pools, _exit.at_most(_exit.PATIENCE))
+        return pools
 
     def _end(self, pools: list[Pool], left: Callable[[], float | None]) -> None:
         for pool in pools:

@@ -220,14 +220,23 @@ sys.exit(3)
 
 
 @leaves_interpreters
+@pytest.mark.parametrize(
+    ("step", "then"), [("close", "time.sleep(1000)"), ("join", "return real(pool, *args)")]
+)
 def test_ctrl_c_at_the_end_of_the_program_stops_the_work_it_waits_for(
-    tmp_path: Path, programs: list[Program]
+    tmp_path: Path, programs: list[Program], step: str, then: str
 ) -> None:
-    body = """
+    body = f"""
+from interp_executor._pool import Pool
+real = Pool.{step}
+def tell(pool, *args):
+    Pool.{step} = real
+    print("ready", flush=True)
+    {then}
+Pool.{step} = tell
 get_stuck(executor)
 pending = executor.submit(print, "must not run")
 atexit.register(lambda: print("cancelled:", pending.cancelled()))
-threading._register_atexit(print, "ready", flush=True)  # runs before the executor's
 sys.exit(3)
 """
     code, out, err = _interrupt(programs, tmp_path, body)
