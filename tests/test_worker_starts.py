@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import hive_tasks
 import pytest
@@ -23,9 +24,26 @@ from interp_executor._worker_thread import WorkerThread
 pytestmark = pytest.mark.usefixtures("empty_hive")
 
 
+def _interrupt_submit(
+    executor: InterpreterPoolExecutor,
+    at: tuple[type, str],
+    before: Callable[[Any], object] = lambda thread_or_pool: None,
+) -> None:
+    """Submit with a Ctrl-C in this method of a thread or pool, where `before` has been called."""
+
+    def interrupted(thread_or_pool: object, *args: object) -> None:
+        before(thread_or_pool)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(*at, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(abs, -1)
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_an_interrupted_start_of_a_worker_loses_no_count(
-    begun: bool, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+    begun: bool, pipe: tuple[int, int]
 ) -> None:
     """Ctrl-C may come while submit() waits for a thread that is on its way."""
     read, write = pipe
@@ -33,73 +51,43 @@ def test_an_interrupted_start_of_a_worker_loses_no_count(
     close_idle_workers()
     start = WorkerThread.start
 
-    def interrupted(thread: WorkerThread) -> None:
+    def begin(thread: WorkerThread) -> None:
         if begun:
             start(thread)
             os.read(read, 1)
-        raise KeyboardInterrupt
 
     executor = InterpreterPoolExecutor(2, initializer=hive_tasks.write_byte, initargs=(write, b"x"))
-    monkeypatch.setattr(WorkerThread, "start", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        executor.submit(abs, -1)
-    monkeypatch.undo()
+    _interrupt_submit(executor, (WorkerThread, "start"), begin)
     assert executor.stats().workers == int(begun)
     assert executor.submit(abs, -2).result() == 2
     executor.shutdown()
     assert executor.stats().workers == 0
 
 
-def test_a_start_that_is_interrupted_at_once_loses_no_count(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_start_that_is_interrupted_at_once_loses_no_count() -> None:
     """A signal that came while submit() was in C takes effect where Python begins."""
-
-    def interrupted(pool: Pool) -> bool:
-        raise KeyboardInterrupt
-
     with InterpreterPoolExecutor(1) as executor:
-        monkeypatch.setattr(Pool, "start_worker", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            executor.submit(abs, -1)
-        monkeypatch.undo()
+        _interrupt_submit(executor, (Pool, "start_worker"))
         assert executor.stats().workers == 0
 
 
-def test_a_parked_worker_whose_assignment_is_interrupted_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_parked_worker_whose_assignment_is_interrupted_ends() -> None:
     prewarm(1, wait=True)
     (worker,) = idle_threads()
-
-    def interrupted(thread: WorkerThread, pool: Pool) -> None:
-        raise KeyboardInterrupt
-
     with InterpreterPoolExecutor(1) as executor:
-        monkeypatch.setattr(WorkerThread, "assign", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            executor.submit(abs, -1)
-        monkeypatch.undo()
+        _interrupt_submit(executor, (WorkerThread, "assign"))
         worker.join(30)
         assert not worker.is_alive()
         assert executor.stats().workers == 0
         assert executor.submit(abs, -2).result() == 2
 
 
-def test_a_late_thread_that_was_called_off_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_thread_that_was_called_off_does_nothing() -> None:
     prewarm(1, wait=True)
     close_idle_workers()
-    late = []
-
-    def interrupted(thread: WorkerThread) -> None:
-        late.append(thread)
-        raise KeyboardInterrupt
-
+    late: list[WorkerThread] = []
     with InterpreterPoolExecutor(1) as executor:
-        monkeypatch.setattr(WorkerThread, "start", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            executor.submit(abs, -1)
-        monkeypatch.undo()
+        _interrupt_submit(executor, (WorkerThread, "start"), late.append)
         late[0].start()
         late[0].join()
         assert executor.stats().workers == 0
@@ -114,20 +102,17 @@ def test_nobody_waits_for_a_thread_that_was_called_off_before_it_began(
     threads = []
     start, run = WorkerThread.start, WorkerThread.run
 
-    def interrupted(thread: WorkerThread) -> None:
+    def begin(thread: WorkerThread) -> None:
         threads.append(thread)
         start(thread)
-        raise KeyboardInterrupt
 
     def late(thread: WorkerThread) -> None:
         called_off.wait()
         run(thread)
 
     with InterpreterPoolExecutor(1) as executor:
-        monkeypatch.setattr(WorkerThread, "start", interrupted)
         monkeypatch.setattr(WorkerThread, "run", late)
-        with pytest.raises(KeyboardInterrupt):
-            executor.submit(abs, -1)
+        _interrupt_submit(executor, (WorkerThread, "start"), begin)
         called_off.set()
         threads[0].join()
         assert _hive.hive().threads() == []

@@ -10,6 +10,7 @@ from .script import leaves_interpreters, run, write
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 
 # A worker that allocates holds a lock of that allocator's, which no thread of the child releases.
+# One that starts does, too: after map() a second worker may.
 while_workers_allocate = pytest.mark.skipif(
     "IX_SANITIZE" in os.environ,
     reason="AddressSanitizer's allocator does not see to its locks at a fork",
@@ -26,6 +27,10 @@ def square(number):
 
 def count(number):
     return sum(range(number % 500))
+
+def begin_to_read(begin, read):
+    os.write(begin, b"!")
+    return os.read(read, 1)
 
 def in_child(body, code=7):
     # Forks; returns the child's exit code.
@@ -93,6 +98,7 @@ with InterpreterPoolExecutor(1) as executor:
 def test_an_inherited_executor_refuses_to_work(tmp_path: Path) -> None:
     body = """
 read, write = os.pipe()
+begun, begin = os.pipe()
 executor = InterpreterPoolExecutor(1)
 never_used = InterpreterPoolExecutor(1)
 done = executor.submit(square, 3)
@@ -100,9 +106,8 @@ done.result()
 observed = executor.submit(square, 4)
 observed.add_done_callback(print)
 observed.result()
-running = executor.submit(os.read, read, 1)
-while not running.running():
-    os.sched_yield()
+running = executor.submit(begin_to_read, begin, read)
+os.read(begun, 1)
 queued = executor.submit(square, 2)
 queued.add_done_callback(lambda _: None)
 to_cancel = executor.submit(square, 2)
@@ -192,6 +197,7 @@ print(in_child(work_in_child))
     assert _run(tmp_path, body).split() == ["7", "7"]
 
 
+@while_workers_allocate
 def test_multiprocessing_forks(tmp_path: Path) -> None:
     body = """
 import multiprocessing
