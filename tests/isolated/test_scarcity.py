@@ -36,22 +36,26 @@ def test_a_worker_that_fails_within_is_counted_out() -> None:
 
 
 SHORT = """
+import os
 from interp_executor import InterpreterPoolExecutor, _worker_thread
 
 def scarce(*_):
     raise RuntimeError("can't start new thread")
 
+read, write = os.pipe()
 with InterpreterPoolExecutor(4) as executor:
-    print(executor.submit(abs, -9).result())
+    held = executor.submit(os.read, read, 1)  # no work is done, so more workers are wanted
     _worker_thread.WorkerThread.start = scarce
-    print(sum(executor.map(abs, range(10_000))))
-    print(sum(future.result() for future in [executor.submit(abs, -1) for _ in range(100)]))
+    futures = [executor.submit(abs, -1) for _ in range(100)]
+    results = executor.map(abs, range(10_000))
+    os.write(write, b"9")
+    print(held.result(), sum(future.result() for future in futures), sum(results))
 """
 
 
 def test_where_no_more_threads_are_had_the_workers_there_are_do_all_and_say_so_once() -> None:
     done = run("-c", SHORT, check=False)
-    assert done.stdout == "9\n49995000\n100\n"
+    assert done.stdout == "b'9' 100 49995000\n"
     assert done.stderr == (
         "a worker cannot be started, others do its work: can't start new thread\n"
     )
