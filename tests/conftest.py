@@ -121,6 +121,14 @@ def empty_hive(nothing_is_left: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def lasting_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for what computes as long as it does so, which is long on a busy machine."""
+    from interp_executor import _watchdog
+
+    monkeypatch.setattr(_watchdog, "_MOST_PATIENCE", 10**6)
+
+
+@pytest.fixture
 def begin(pipe: tuple[int, int]) -> Callable[..., Any]:
     """Submit a task that tells when it has begun, and wait for that."""
     read, write = pipe

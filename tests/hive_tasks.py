@@ -61,6 +61,12 @@ def read_byte(fd: int) -> bytes:
     return os.read(fd, 1)
 
 
+def tell_and_read(tell: int, fd: int) -> bytes:
+    """Tell the test that the task runs, and wait."""
+    os.write(tell, b"!")
+    return os.read(fd, 1)
+
+
 def read_at(fd: int, where: int, item: int) -> int:
     """Wait at one item of a map."""
     if item == where:

@@ -121,7 +121,7 @@ def test_results_outlive_an_executor_that_is_collected(others: None) -> None:
 def test_a_viewed_worker_ends_when_its_last_view_goes() -> None:
     with InterpreterPoolExecutor(1, initializer=tasks.forget) as executor:
         view = executor.submit(tasks.make_view, 100).result()
-    assert len(hive()._lingering) == 1
+    until(lambda: len(hive()._lingering) == 1, "the worker lingers")
     del view
     until(lambda: not hive()._lingering, "the worker ended")
 

@@ -212,6 +212,15 @@ def test_a_log_gets_a_line_now_and_then(
     assert capsys.readouterr().err == " 50 %  round 1: threads\n"
 
 
-def test_calls_are_repeated_for_about_a_second_and_for_all_workers() -> None:
-    assert command._repeats("t", lambda: threading.Event().wait(0.3), (), 2) == 8
-    assert 20 <= command._repeats("t", lambda: threading.Event().wait(0.02), (), 2) <= 50
+@pytest.mark.parametrize(("seconds", "times"), [(0.3, 8), (0.02, 50)])
+def test_calls_are_repeated_for_about_a_second_and_for_all_workers(
+    seconds: float, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def compute() -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    assert command._repeats("t", compute, (), 2) == times

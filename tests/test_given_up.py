@@ -44,11 +44,12 @@ def test_a_task_that_cannot_be_stopped_is_abandoned(begin: Any, gate: int) -> No
 
 
 def test_the_pool_stays_at_strength(begin: Any, gate: int) -> None:
-    with InterpreterPoolExecutor(2) as executor:
-        view = executor.with_options(timeout=0.3, grace=0.1)
-        lost = [begin(view, interrupt_tasks.wait_in_c, gate) for _ in range(2)]
+    with InterpreterPoolExecutor(2, grace=0.1) as executor:
+        lost = [begin(executor, interrupt_tasks.wait_in_c, gate) for _ in range(2)]
         for future in lost:
-            with pytest.raises(TaskTimeoutError, match="abandoned"):
+            future.interrupt()
+        for future in lost:
+            with pytest.raises(TaskInterrupted, match="abandoned"):
                 future.result(PATIENCE)
         assert list(executor.map(abs, range(-5, 0))) == [5, 4, 3, 2, 1]
         assert settled(executor).workers == 2
@@ -65,15 +66,30 @@ def test_shutdown_does_not_wait_for_an_abandoned_task(begin: Any, gate: int) -> 
     assert time.monotonic() - started < 2.5
 
 
+def test_a_task_over_its_time_that_cannot_be_stopped_is_abandoned(
+    pipe: tuple[int, int], gate: int
+) -> None:
+    with InterpreterPoolExecutor(1) as executor:
+        executor.submit(interrupt_tasks.count, 1).result(PATIENCE)  # the module is there
+        view = executor.with_options(timeout=0.3, grace=0.1)
+        future = view.submit(interrupt_tasks.wait_in_c, pipe[1], gate)
+        with pytest.raises(TaskTimeoutError, match="abandoned"):
+            future.result(PATIENCE)
+        assert executor.submit(abs, -1).result(PATIENCE) == 1
+        assert settled(executor).abandoned == 1
+
+
 def test_an_item_that_cannot_be_stopped_is_abandoned(gate: int) -> None:
     with InterpreterPoolExecutor(1) as executor:
+        executor.submit(interrupt_tasks.count, 1).result(PATIENCE)
         view = executor.with_options(timeout=0.1, grace=0.1)
         results = view.map(interrupt_tasks.wait_at, [0, 0, gate, 0], chunksize=4)
         assert [next(results), next(results)] == [0, 0]
         with pytest.raises(TaskTimeoutError, match="abandoned"):
             next(results)
         assert executor.submit(abs, -1).result(PATIENCE) == 1
-        assert (settled(executor).abandoned, settled(executor).mapped) == (1, 3)
+        stats = settled(executor)
+        assert (stats.abandoned, stats.mapped) == (1, 3)
 
 
 # ---- terminate_workers() and kill_workers() ----

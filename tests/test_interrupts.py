@@ -223,8 +223,10 @@ def test_a_task_that_waits_for_another_executor_is_interrupted(begin: Any) -> No
 # ---- time limits ----
 
 
-def test_a_task_over_its_time_is_interrupted(executor: InterpreterPoolExecutor, begin: Any) -> None:
-    future = begin(executor.with_options(timeout=0.1), interrupt_tasks.loop)
+def test_a_task_over_its_time_is_interrupted(
+    executor: InterpreterPoolExecutor, pipe: tuple[int, int]
+) -> None:
+    future = executor.with_options(timeout=0.1).submit(interrupt_tasks.loop, pipe[1])
     with pytest.raises(TaskTimeoutError, match=r"0\.1 s") as caught:
         future.result(PATIENCE)
     assert isinstance(caught.value, TimeoutError)
@@ -264,6 +266,7 @@ def test_the_limit_holds_while_the_callable_of_a_map_loads(
 
 
 def test_an_item_over_its_time_ends_the_map(executor: InterpreterPoolExecutor) -> None:
+    executor.submit(interrupt_tasks.count, 1).result(PATIENCE)  # the module is there
     results = executor.with_options(timeout=0.2).map(
         interrupt_tasks.loop_at, [1, 2, 3, -1, 4], chunksize=5
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import buffer_tasks as tasks
+import hive_tasks
 import pytest
 
 from interp_executor import InterpreterPoolExecutor, SharedBuffer
@@ -39,15 +40,17 @@ def name(value: Any) -> str:
 @contextmanager
 def held(executor: InterpreterPoolExecutor) -> Iterator[None]:
     """The one worker waits, so that nothing is received meanwhile."""
+    begun, tell = os.pipe()
     read, write = os.pipe()
-    waiting = executor.submit(os.read, read, 1)
+    waiting = executor.submit(hive_tasks.tell_and_read, tell, read)
+    os.read(begun, 1)
     try:
         yield
     finally:
         os.write(write, b"x")
         waiting.result()
-        os.close(read)
-        os.close(write)
+        for end in (begun, tell, read, write):
+            os.close(end)
 
 
 def forget_peak_of_memory() -> int:

@@ -206,11 +206,12 @@ def test_the_repr_of_stats_is_a_sentence() -> None:
     with InterpreterPoolExecutor(2) as executor:
         executor.submit(abs, -1).result()
         executor.submit(abs, "x").exception()  # type: ignore[arg-type]
-        text = repr(executor.stats()._replace(warm=4, moved=("numpy",), abandoned=1))
+        made_up = {"warm": 4, "moved": ("numpy",), "abandoned": 1, "busy": {"a": 0.25}}
+        text = repr(executor.stats()._replace(**made_up, busy_before=0.5))
     start, _, rest = text.partition(" workers, ")
     assert start in ("<ExecutorStats: 1 of 2", "<ExecutorStats: 2 of 2")
     assert "; 0 queued, 0 running; 2 submitted, 2 completed (1 failed), 0 cancelled; " in rest
-    assert "; 1 abandoned; busy 0." in rest
+    assert "; 1 abandoned; busy 0.75 s" in rest
     assert rest.endswith("interpreters: 4 warm, 0 retired; moved by numpy>")
 
 

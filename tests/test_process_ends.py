@@ -20,6 +20,7 @@ import pytest
 from buffer_tasks import descriptors
 from contract.rig import Gate, Inbox
 from contract.tasks import hold
+from crowding import crowding
 
 from interp_executor import InterpreterPoolExecutor, ProcessCrashError, _watchdog
 from interp_executor._process import WorkerProcess
@@ -27,9 +28,7 @@ from interp_executor._process_end import ProcessEnd
 
 PATIENCE = 60
 GRACE = 2.0  # seconds: the least that what tasks have left behind is waited for
-# Processor time: more than that, and where others want the processor, too, less than the ten times
-# as long after which what computes is ended all the same.
-LONGER = 1.25 * GRACE
+LONGER = 1.25 * GRACE  # of a processor's time
 
 pytestmark = pytest.mark.usefixtures("empty_hive")
 
@@ -44,10 +43,11 @@ def one(request: pytest.FixtureRequest, nothing_is_left: None) -> InterpreterPoo
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Check how long it takes: in as much longer as the machine has more to do than processors."""
+    crowded = crowding()
     began = time.monotonic()
     yield
     took = time.monotonic() - began
-    assert took < seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), took
+    assert took < seconds * max(crowded, crowding()), took
 
 
 def is_there(process: int) -> bool:
@@ -113,6 +113,7 @@ def test_a_worn_process_that_does_not_end_holds_nothing_up() -> None:
         assert executor.submit(tasks.process).result(PATIENCE) != first
 
 
+@pytest.mark.usefixtures("lasting_patience")
 def test_a_process_that_computes_at_its_end_is_waited_for(
     one: InterpreterPoolExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -326,6 +327,7 @@ def test_a_program_that_ignores_the_ends_of_its_children_keeps_nothing_of_them()
         signal.signal(signal.SIGCHLD, previous)
 
 
+@pytest.mark.usefixtures("lasting_patience")
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the system tells of no children")
 def test_a_process_whose_children_compute_is_waited_for(
     one: InterpreterPoolExecutor, tmp_path: Path, caplog: pytest.LogCaptureFixture

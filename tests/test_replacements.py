@@ -28,25 +28,33 @@ def test_an_initializer_that_fails_at_first_start_breaks_the_pool(pipe: tuple[in
             executor.submit(abs, -1)
 
 
-def test_two_failures_on_replacements_are_survived(pipe: tuple[int, int]) -> None:
+def test_two_failures_on_replacements_are_survived(
+    pipe: tuple[int, int], meeting: tuple[Inbox, Gate]
+) -> None:
     read, write = pipe
+    inbox, gate = meeting
     os.write(write, b".xx.xx.")  # the first worker; its replacement, twice in vain; and another
     with InterpreterPoolExecutor(
         1, initializer=tasks.fail_while, initargs=(read,), max_tasks_per_child=1
     ) as executor:
-        futures = [executor.submit(abs, -number) for number in range(3)]
+        futures = [executor.submit(hold, inbox.path, gate.path, 0)]
+        futures += [executor.submit(abs, -number) for number in (1, 2)]
+        gate.open()
         assert [future.result(PATIENCE) for future in futures] == [0, 1, 2]
 
 
 def test_three_failures_on_replacements_break_the_pool(
-    pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
+    pipe: tuple[int, int], meeting: tuple[Inbox, Gate], caplog: pytest.LogCaptureFixture
 ) -> None:
     read, write = pipe
+    inbox, gate = meeting
     os.write(write, b".xxx")
     with InterpreterPoolExecutor(
         1, initializer=tasks.fail_while, initargs=(read,), max_tasks_per_child=1
     ) as executor:
-        first, second = executor.submit(abs, -1), executor.submit(abs, -2)
+        first = executor.submit(hold, inbox.path, gate.path, 1)
+        second = executor.submit(abs, -2)
+        gate.open()
         assert first.result(PATIENCE) == 1
         with pytest.raises(BrokenExecutor) as caught:
             second.result(PATIENCE)
@@ -90,6 +98,7 @@ def test_a_grace_of_ages_is_no_fault(grace: float, pipe: tuple[int, int]) -> Non
         assert not thread.is_alive()
 
 
+@pytest.mark.usefixtures("lasting_patience")
 @pytest.mark.skipif(
     not hasattr(time, "pthread_getcpuclockid"), reason="the system does not tell that it computes"
 )

@@ -85,6 +85,7 @@ def child():
     work_in_child()
     kept.append(InterpreterPoolExecutor(1))
     kept[0].submit(square, 2).result()
+    close_idle_workers()  # those of work_in_child() have ended then
     print(in_child(work_in_child, 3))
 kept = []
 with InterpreterPoolExecutor(1) as executor:
