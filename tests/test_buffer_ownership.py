@@ -13,7 +13,8 @@ import hive_tasks
 import pytest
 
 from interp_executor import InterpreterPoolExecutor, close_idle_workers
-from interp_executor._hive import hive
+from interp_executor._hive import Hive, hive
+from interp_executor._lease import Departure
 
 PATIENCE = 20.0
 
@@ -118,10 +119,19 @@ def test_results_outlive_an_executor_that_is_collected(others: None) -> None:
     assert bytes(view) == b"\7" * 100
 
 
-def test_a_viewed_worker_ends_when_its_last_view_goes() -> None:
+def test_a_viewed_worker_ends_when_its_last_view_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    lingers = threading.Event()
+    begin_lingering = Hive.begin_lingering
+
+    def begin_lingering_and_tell(self: Hive, departure: Departure) -> None:
+        begin_lingering(self, departure)
+        lingers.set()
+
+    monkeypatch.setattr(Hive, "begin_lingering", begin_lingering_and_tell)
     with InterpreterPoolExecutor(1, initializer=tasks.forget) as executor:
         view = executor.submit(tasks.make_view, 100).result()
-    until(lambda: len(hive()._lingering) == 1, "the worker lingers")
+    assert lingers.wait(PATIENCE)
+    assert len(hive()._lingering) == 1
     del view
     until(lambda: not hive()._lingering, "the worker ended")
 

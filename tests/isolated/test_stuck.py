@@ -131,11 +131,11 @@ def _interrupt(
     """
     program = Program(path, body)
     programs.append(program)
-    crowded = crowding()
+    limit = LIMIT * crowding()
     for _ in range(times):
         program.send(number)
     took, code, out, err = program.end()
-    assert took < LIMIT * max(crowded, crowding()), f"gone after {took:.1f} s"
+    assert took < limit, f"gone after {took:.1f} s"
     return code, out, err
 
 
