@@ -116,11 +116,17 @@ def reference_to(fn: object) -> tuple[int, bytes] | None:
     name = getattr(fn, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
         return None
-    if resolve(sys.modules.get(module), name) is not fn:
+    if resolve(sys.modules.get(module), name) is not fn and not _is_own(fn, module, name):
         return None
     if module not in ("__main__", "__mp_main__"):
         return BY_REFERENCE, f"{module}\0{name}".encode()
     return (IN_MAIN, name.encode()) if find_main() is not None else None
+
+
+def _is_own(fn: object, module: str, name: str) -> bool:
+    """Whether fn is this package's: workers have it, even where the program drops its modules."""
+    names = getattr(fn, "__globals__", {})
+    return module.startswith("interp_executor.") and names.get(name) is fn
 
 
 def resolve(module: object, qualname: str) -> object:

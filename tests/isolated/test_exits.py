@@ -240,12 +240,18 @@ signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as command-line tools do
     assert run(_script(tmp_path, body)).stdout == "end of script\n"
 
 
-def test_a_program_that_drops_the_packages_modules_ends_as_any_other(tmp_path: Path) -> None:
-    body = """
-InterpreterPoolExecutor(1).submit(abs, -1).result()
+@pytest.mark.parametrize("options", ["", ", reuse=True", ", initializer=abs, initargs=(-1,)"])
+def test_a_program_that_drops_the_packages_modules_ends_as_any_other(
+    tmp_path: Path, options: str
+) -> None:
+    body = f"""
+executor = InterpreterPoolExecutor(1{options})
+executor.submit(abs, -1).result()
 for name in list(sys.modules):
     if name.startswith("interp_executor"):
         del sys.modules[name]
+executor.submit(abs, -1).result()
+executor.shutdown()  # its worker is asked only now whether it is clean
 print("end of script")
 """
     assert run(_script(tmp_path, body)).stdout == "end of script\n"
