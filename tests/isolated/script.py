@@ -50,7 +50,7 @@ def run(
     )
     if check:
         assert result.returncode == 0, result.stderr
-        assert result.stderr == ""
+        assert result.stderr == "", result.stderr
     return result
 
 
