@@ -240,9 +240,10 @@ signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as command-line tools do
     assert run(_script(tmp_path, body)).stdout == "end of script\n"
 
 
+@pytest.mark.parametrize("end", ["del executor", "executor.shutdown()", "pass"])
 @pytest.mark.parametrize("options", ["", ", reuse=True", ", initializer=abs, initargs=(-1,)"])
 def test_a_program_that_drops_the_packages_modules_ends_as_any_other(
-    tmp_path: Path, options: str
+    tmp_path: Path, options: str, end: str
 ) -> None:
     body = f"""
 executor = InterpreterPoolExecutor(1{options})
@@ -251,7 +252,7 @@ for name in list(sys.modules):
     if name.startswith("interp_executor"):
         del sys.modules[name]
 executor.submit(abs, -1).result()
-executor.shutdown()  # its worker is asked only now whether it is clean
+{end}  # its worker is asked only now, if at all, whether it is clean
 print("end of script")
 """
     assert run(_script(tmp_path, body)).stdout == "end of script\n"
